@@ -1,0 +1,182 @@
+"""The card of a model, ``model.json``: what it is, what it takes, what it gives, how good it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+CARD_FILE = "model.json"
+
+ONNX_FILE = "generator.onnx"
+
+LOG_GSD = "log_ground_sampling_distance"
+"""Input plane: ln(ground sampling distance / 100 m)."""
+
+_COLOURS = ("red", "green", "blue")
+_INPUTS = _COLOURS + (LOG_GSD,)
+_OUTPUTS = ("height", "log_scale")
+_TARGETS = ("relief_per_pixel", "relative")
+_DIRECTIONS = ("image_to_dem", "dem_to_image")
+
+
+class CardError(ValueError):
+    """A card that cannot be used; the message names the key."""
+
+
+@dataclass(frozen=True)
+class StretchRecipe:
+    """How an image is brought to the network's range: percentiles of the whole image become -1 and 1."""
+
+    lower: float
+    upper: float
+    clip: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A checked card.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        licence: of its weights.
+        architecture: name and sizes, as ``training.generator`` takes them.
+        direction: ``image_to_dem`` or ``dem_to_image``.
+        inputs: planes that the network takes, in order.
+        outputs: planes that it answers, in order; ``height`` first.
+        stretch: of the image.
+        target: unit of the heights: ``relief_per_pixel`` or ``relative``.
+        sun_azimuth: degrees clockwise from the top that training images' light came from, or ``None``.
+        gsd_range: least and largest ground sampling distance of training in metres.
+        tile_size: side of a tile in pixels.
+        spread_factor: what the predicted spread is multiplied by to be calibrated.
+        files: SHA-256 of each file by its name.
+        content: the whole card, unknown keys included.
+    """
+
+    name: str
+    version: str
+    licence: str
+    architecture: Mapping[str, Any]
+    direction: str
+    inputs: Tuple[str, ...]
+    outputs: Tuple[str, ...]
+    stretch: StretchRecipe
+    target: str
+    sun_azimuth: Optional[float]
+    gsd_range: Tuple[float, float]
+    tile_size: int
+    spread_factor: float
+    files: Mapping[str, str]
+    content: Mapping[str, Any] = field(repr=False)
+
+    def typical_gsd(self) -> float:
+        """The middle of the training's ground sampling distances on a logarithmic scale, metres."""
+        return float((self.gsd_range[0] * self.gsd_range[1]) ** 0.5)
+
+
+def parse_card(text: str) -> ModelCard:
+    """Read a card.
+
+    Args:
+        text: JSON.
+
+    Raises:
+        CardError: it is no JSON object, or a key is missing or wrong; the message names the key.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise CardError(f"{CARD_FILE} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CardError(f"{CARD_FILE} must hold a JSON object")
+    for key in ("training_data", "metrics", "libraries"):
+        _get(content, key, dict)
+    _get(content, "seed", int)
+    architecture = _get(content, "architecture", dict)
+    _get(architecture, "name", str, "architecture.name")
+    tile_size = _get(content, "tile_size", int)
+    if tile_size < 1:
+        raise CardError(f"tile_size must be a positive number of pixels, not {tile_size}")
+    return ModelCard(
+        name=_get(content, "name", str),
+        version=_get(content, "version", str),
+        licence=_get(content, "licence", str),
+        architecture=architecture,
+        direction=_one_of(content, "direction", _DIRECTIONS),
+        inputs=_names(content, "inputs", _INPUTS, required=_COLOURS),
+        outputs=_names(content, "outputs", _OUTPUTS, required=("height",)),
+        stretch=_stretch(_get(content, "stretch", dict)),
+        target=_one_of(content, "target", _TARGETS),
+        sun_azimuth=_azimuth(content),
+        gsd_range=_gsd_range(_get(content, "ground_sampling_distance", dict)),
+        tile_size=tile_size,
+        spread_factor=float(_get(content, "spread_factor", (int, float))) if "spread_factor" in content else 1.0,
+        files=_files(_get(content, "files", dict)),
+        content=content,
+    )
+
+
+def _get(content: Dict[str, Any], key: str, kind: Any, called: Optional[str] = None) -> Any:
+    called = called or key
+    if key not in content:
+        raise CardError(f"{CARD_FILE} lacks the key '{called}'")
+    value = content[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise CardError(f"{CARD_FILE} has a wrong value for '{called}': {value!r}")
+    return value
+
+
+def _one_of(content: Dict[str, Any], key: str, choices: Tuple[str, ...]) -> str:
+    value = _get(content, key, str)
+    if value not in choices:
+        raise CardError(f"{CARD_FILE} has a wrong value for '{key}': {value!r}, not one of {', '.join(choices)}")
+    return str(value)
+
+
+def _names(
+    content: Dict[str, Any], key: str, known: Tuple[str, ...], required: Tuple[str, ...]
+) -> Tuple[str, ...]:
+    names = tuple(_get(content, key, list))
+    if names[: len(required)] != required or len(set(names)) != len(names) or not set(names) <= set(known):
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for '{key}': {list(names)!r} does not begin with {list(required)!r} "
+            f"and go on with some of {list(known)!r}"
+        )
+    return names
+
+
+def _stretch(content: Dict[str, Any]) -> StretchRecipe:
+    method = _get(content, "method", str, "stretch.method")
+    if method != "percentile":
+        raise CardError(f"{CARD_FILE} has a wrong value for 'stretch.method': {method!r}, not 'percentile'")
+    lower, upper, clip = (
+        float(_get(content, key, (int, float), f"stretch.{key}")) for key in ("lower", "upper", "clip")
+    )
+    if not 0.0 <= lower < upper <= 100.0 or clip < 1.0:
+        raise CardError(f"{CARD_FILE} has a wrong value for 'stretch': percentiles {lower} to {upper}, clip {clip}")
+    return StretchRecipe(lower, upper, clip)
+
+
+def _azimuth(content: Dict[str, Any]) -> Optional[float]:
+    value = _get(content, "sun_azimuth", (int, float, type(None)))
+    return None if value is None else float(value) % 360.0
+
+
+def _gsd_range(content: Dict[str, Any]) -> Tuple[float, float]:
+    least, largest = (
+        float(_get(content, key, (int, float), f"ground_sampling_distance.{key}")) for key in ("minimum", "maximum")
+    )
+    if not 0.0 < least <= largest:
+        raise CardError(f"{CARD_FILE} has a wrong value for 'ground_sampling_distance': {least} to {largest} m")
+    return least, largest
+
+
+def _files(content: Dict[str, Any]) -> Dict[str, str]:
+    for name, digest in content.items():
+        if not isinstance(digest, str) or len(digest) != 64:
+            raise CardError(f"{CARD_FILE} has a wrong value for 'files': no SHA-256 for {name}")
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise CardError(f"{CARD_FILE} has a wrong value for 'files': {name} is not a file of the model's folder")
+    return dict(content)

@@ -1,0 +1,62 @@
+"""Contrast stretch of an image's bands to a network's input range.
+
+The limits come from the whole image, never from a tile: limits of a tile's own would make neighbouring tiles see
+the same ground differently, which shows as seams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Linear stretch of each band from [low, high] to [-1, 1], clipped to [-clip, clip].
+
+    Attributes:
+        low: value of each band that becomes -1.
+        high: value of each band that becomes 1.
+        clip: largest magnitude of a stretched value.
+    """
+
+    low: Tuple[float, ...]
+    high: Tuple[float, ...]
+    clip: float = 1.5
+
+    def apply(self, image: NDArray[np.generic]) -> FloatArray:
+        """Stretch an image of shape (rows, columns, bands), any real dtype, to float32."""
+        low = np.asarray(self.low, np.float32)
+        high = np.asarray(self.high, np.float32)
+        gain = 2.0 / (high - low)
+        stretched = image.astype(np.float32)
+        stretched *= gain
+        stretched -= low * gain + 1.0
+        return np.clip(stretched, -self.clip, self.clip, out=stretched)
+
+
+def percentile_stretch(
+    samples: NDArray[np.generic], lower: float = 2.0, upper: float = 98.0, clip: float = 1.5
+) -> Stretch:
+    """Stretch between two percentiles of each band.
+
+    Args:
+        samples: valid pixels, shape (n, bands), any real dtype, n >= 1.
+        lower: percentile that becomes -1, in percent.
+        upper: percentile that becomes 1, in percent.
+        clip: largest magnitude of a stretched value.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if samples.shape[0] == 0:
+        raise ValueError("no valid pixel to take the stretch from")
+    low, high = np.percentile(samples.astype(np.float64), (lower, upper), axis=0)
+    # A constant band has no contrast to stretch: it becomes -1, whatever its value.
+    high = np.where(high > low, high, low + 1.0)
+    return Stretch(tuple(low.tolist()), tuple(high.tolist()), clip)

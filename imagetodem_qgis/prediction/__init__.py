@@ -1,0 +1,1 @@
+"""Predicting a DEM: from the image's windows through the worker to one surface on disk."""

@@ -1,0 +1,117 @@
+"""The frame of a prediction: the pixels that the network sees, the size of one on the ground, the light's turn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from imagetodem_qgis.core.card import ModelCard
+from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
+from imagetodem_qgis.core.tiling import TilePlan, plan_tiles
+from imagetodem_qgis.prediction.request import Listener, Request
+from imagetodem_qgis.raster.grid import Grid, Ground
+
+_FAR = 1.25
+"""Factor beyond the training's ground sampling distances from which an image is resampled to them."""
+
+_OBLONG = 1.15
+"""Ratio of a pixel's sides from which an image is resampled to square pixels."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame of a prediction.
+
+    Attributes:
+        grid: of the output, the image's own pixels of the window.
+        work: of the network's pixels over the same extent; the same as ``grid`` unless the image is resampled.
+        gsd: ground sampling distance of ``work`` in metres, as told to the network.
+        plan: tiles over ``work``.
+        symmetry: turns a tile towards the model's light.
+        sun: where the sun stands, in words, for the record.
+        unit: of the heights: ``m``, ``pixel``, or empty for a relative model.
+        scale: unit of the output for one unit of the network.
+    """
+
+    grid: Grid
+    work: Grid
+    gsd: float
+    plan: TilePlan
+    symmetry: Symmetry
+    sun: str
+    unit: str
+    scale: float
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether the network's pixels differ from the image's."""
+        return self.grid != self.work
+
+
+def frame_of(request: Request, listener: Listener) -> Frame:
+    """Decide the frame from the image's place on the ground and the model's card."""
+    card = request.model.card
+    grid = request.image.grid.cropped(request.window)
+    ground = grid.ground()
+    work, gsd = _work_grid(grid, ground, card, listener)
+    overlap = min(card.tile_size - 1, round(card.tile_size * request.overlap))
+    plan = plan_tiles(work.rows, work.columns, card.tile_size, overlap)
+    symmetry, sun = _light(request, grid, ground, card, listener)
+    if card.target == "relative":
+        unit, scale = "", 127.5
+        listener.warn(
+            f"The model '{card.name}' gives heights relative to its own training data (0 to 255), not metres."
+        )
+    elif ground is None:
+        unit, scale = "pixel", 1.0
+        listener.warn(
+            "The image has no coordinate reference system, so the size of a pixel is unknown: heights are in units of "
+            "a pixel. Assign a CRS to get metres."
+        )
+    else:
+        unit, scale = "m", gsd
+        listener.say("Without known heights the DEM holds metres of relief around 0, not metres above sea level.")
+    return Frame(grid, work, gsd, plan, symmetry, sun, unit, scale)
+
+
+def _work_grid(grid: Grid, ground: Optional[Ground], card: ModelCard, listener: Listener) -> Tuple[Grid, float]:
+    if ground is None:
+        return grid, card.typical_gsd()
+    across, down = ground.pixel_size()
+    own = math.sqrt(across * down)
+    least, largest = card.gsd_range
+    wanted = own
+    if own < least / _FAR or own > largest * _FAR:
+        wanted = min(max(own, least), largest)
+        listener.warn(
+            f"A pixel is {own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The image is read at "
+            f"{wanted:.4g} m and the DEM brought back to the image's pixels."
+        )
+    elif max(across, down) / min(across, down) < _OBLONG:
+        return grid, own
+    rows = max(1, round(grid.rows * down / wanted))
+    columns = max(1, round(grid.columns * across / wanted))
+    left, a, b, top, d, e = grid.geotransform
+    wide, high = grid.columns / columns, grid.rows / rows
+    work = Grid(columns, rows, (left, a * wide, b * high, top, d * wide, e * high), grid.crs)
+    return work, math.sqrt((across * wide) * (down * high))
+
+
+def _light(
+    request: Request, grid: Grid, ground: Optional[Ground], card: ModelCard, listener: Listener
+) -> Tuple[Symmetry, str]:
+    if request.sun_azimuth is not None:
+        azimuth, source = request.sun_azimuth, "as given"
+    else:
+        recorded = request.image.sun_azimuth()
+        if recorded is not None:
+            azimuth, source = recorded, "from the image's metadata"
+        else:
+            azimuth = default_azimuth(ground.latitude if ground is not None else 0.0)
+            source = "assumed: a morning satellite"
+    sun = f"{azimuth:.0f} degrees ({source})"
+    if card.sun_azimuth is None:
+        return IDENTITY, sun
+    listener.say(f"The sun stands at {sun}.")
+    return symmetry_towards(grid.sun_in_image(azimuth), card.sun_azimuth), sun

@@ -1,0 +1,1 @@
+"""GDAL: windowed reading and writing, and grids."""

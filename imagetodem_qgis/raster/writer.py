@@ -1,0 +1,167 @@
+"""Writing a surface block by block to a GeoTIFF that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, List, Optional, Type
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal
+
+from imagetodem_qgis.core.tiling import Window
+from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.image import RasterError
+
+NODATA = -9999.0
+
+BLOCK_SIZE = 512
+"""Side of the file's tiles in pixels; windows aligned to it are written without reading back."""
+
+_OPTIONS = [
+    "TILED=YES",
+    f"BLOCKXSIZE={BLOCK_SIZE}",
+    f"BLOCKYSIZE={BLOCK_SIZE}",
+    "COMPRESS=DEFLATE",
+    "PREDICTOR=3",
+    # Level 1 is as small as level 6 on floating-point heights, at less than half the time.
+    "ZLEVEL=1",
+    "BIGTIFF=IF_SAFER",
+    "NUM_THREADS=ALL_CPUS",
+]
+_SMALLEST_OVERVIEW = 256
+
+
+class SurfaceWriter:
+    """A Float32 GeoTIFF with nodata, overviews and metadata; used as a context manager.
+
+    What is written goes to a hidden file beside ``path``, which takes its place when the block is left without an
+    error; otherwise it is removed and whatever was at ``path`` stays.
+
+    Args:
+        path: of the file to appear.
+        grid: of the surface.
+        unit: of its values.
+        description: of its band.
+        metadata: items of the file.
+        overviews: whether to add them.
+
+    Raises:
+        RasterError: the file cannot be created, or (when it is finished) not be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        unit: str = "",
+        description: str = "",
+        metadata: Optional[Dict[str, str]] = None,
+        overviews: bool = True,
+    ) -> None:
+        self._path = path
+        self._partial = partial_name(path)
+        self._overviews = overviews
+        remove_left_overs(path)
+        driver = gdal.GetDriverByName("GTiff")
+        gdal.ErrorReset()
+        try:
+            dataset = driver.Create(str(self._partial), grid.columns, grid.rows, 1, gdal.GDT_Float32, _OPTIONS)
+        except RuntimeError as error:
+            raise RasterError(f"{path} cannot be written: {error}") from error
+        if dataset is None:
+            raise RasterError(f"{path} cannot be written: {gdal.GetLastErrorMsg()}")
+        dataset.SetGeoTransform(grid.geotransform)
+        dataset.SetProjection(grid.crs)
+        dataset.SetMetadata(metadata or {})
+        band = dataset.GetRasterBand(1)
+        band.SetNoDataValue(NODATA)
+        band.SetUnitType(unit)
+        band.SetDescription(description)
+        self._dataset: Optional[gdal.Dataset] = dataset
+        self._size = max(grid.columns, grid.rows)
+
+    def write(self, window: Window, heights: NDArray[np.float32]) -> None:
+        """Write a window of values; NaN becomes nodata.
+
+        Raises:
+            RasterError: the disk is full or gone.
+        """
+        assert self._dataset is not None
+        values = np.where(np.isfinite(heights), heights, np.float32(NODATA))
+        gdal.ErrorReset()
+        try:
+            failed = self._dataset.GetRasterBand(1).WriteArray(values, window.column, window.row) != 0
+        except RuntimeError:
+            failed = True
+        if failed:
+            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+
+    def __enter__(self) -> SurfaceWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._dataset = None
+            self._partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        assert self._dataset is not None
+        gdal.ErrorReset()
+        try:
+            self._dataset.FlushCache()
+            levels = self._overview_levels()
+            if levels:
+                self._dataset.BuildOverviews("AVERAGE", levels)
+        except RuntimeError as error:
+            raise RasterError(f"{self._path} cannot be written: {error}") from error
+        if gdal.GetLastErrorType() >= gdal.CE_Failure:
+            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+        self._dataset = None
+        os.replace(self._partial, self._path)
+        # Statistics and overviews of the file that was there before would be taken for this one's.
+        for suffix in (".aux.xml", ".ovr"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+    def _overview_levels(self) -> List[int]:
+        levels = []
+        while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
+            levels.append(2 ** (len(levels) + 1))
+        return levels
+
+
+def partial_name(path: Path) -> Path:
+    """The hidden name under which this process writes what is to become ``path``."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial.tif")
+
+
+def remove_left_overs(path: Path) -> None:
+    """Remove what processes that died left beside ``path`` while they wrote it."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial.tif"):
+        process = left.name.split(".")[-3]
+        if process.isdigit() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        # Windows refuses to remove a file that a living process holds open, so a try does no harm.
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

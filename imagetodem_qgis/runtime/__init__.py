@@ -1,0 +1,1 @@
+"""The machine-learning environment: find or create it, start its worker, talk to it, stop it."""

@@ -1,0 +1,1 @@
+"""What runs in the machine-learning environment; imports neither QGIS nor GDAL."""

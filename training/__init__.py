@@ -1,0 +1,1 @@
+"""Training of the generators; runs in the machine-learning environment, never inside QGIS."""

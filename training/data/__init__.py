@@ -1,0 +1,1 @@
+"""Training pairs: reading them, cutting and changing samples from them."""

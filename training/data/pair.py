@@ -1,0 +1,44 @@
+"""An image and the elevation of the same ground, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagetodem_qgis.core.light import IDENTITY, symmetry_towards
+
+SUN_AZIMUTH = 135.0
+"""Azimuth in degrees that every training image's sun is brought to."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image with its DEM on one grid.
+
+    Attributes:
+        name: where it comes from.
+        image: (rows, columns, 3), red, green, blue, any real dtype.
+        dem: (rows, columns) float32, metres, NaN where unknown.
+        valid: (rows, columns) bool, image and DEM both usable.
+        gsd: ground sampling distance in metres.
+        split: ``train``, ``validation`` or ``test``.
+    """
+
+    name: str
+    image: NDArray[np.generic]
+    dem: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    gsd: float
+    split: str
+
+
+def towards_the_sun(pair: Pair, sun_azimuth: float) -> Pair:
+    """The pair turned by a right-angle symmetry so that its sun stands nearest to :data:`SUN_AZIMUTH`."""
+    symmetry = symmetry_towards(sun_azimuth, SUN_AZIMUTH)
+    if symmetry == IDENTITY:
+        return pair
+    turned = (np.ascontiguousarray(symmetry.apply(array)) for array in (pair.image, pair.dem, pair.valid))
+    image, dem, valid = turned
+    return Pair(pair.name, image, dem, valid, pair.gsd, pair.split)

@@ -1,0 +1,74 @@
+"""Georeferenced scenes: ``<name>_rgb.tif`` and ``<name>_dem.tif`` on one grid, 10-31 m a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.warp import transform
+
+from training.data.pair import Pair, towards_the_sun
+
+_METRES_PER_DEGREE = 111_320.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene's name, its split, and the sun's azimuth in degrees as its light was seen to fall."""
+
+    name: str
+    split: str
+    sun_azimuth: float
+
+
+SCENES = (
+    Scene("zion_l8", "train", 140.0),
+    Scene("fuji_tanzawa_s2_20210601", "train", 130.0),
+    Scene("kanto_l8_20211228", "train", 158.0),
+    Scene("davosdorf", "train", 150.0),
+    Scene("gsl_utah_landsat7", "train", 140.0),
+    Scene("lsat_para_brazil", "train", 70.0),
+    Scene("sertig_valley", "test", 150.0),
+    Scene("duebendorf", "test", 150.0),
+    Scene("goslee_l7_nov", "test", 158.0),
+)
+
+
+def read_scene(folder: Path, scene: Scene) -> Pair:
+    """Read one scene, turned so that its light comes from the training azimuth."""
+    with rasterio.open(folder / f"{scene.name}_rgb.tif") as source:
+        image = np.moveaxis(source.read((1, 2, 3)), 0, -1)
+        valid = source.dataset_mask() > 0
+        gsd = _metres_per_pixel(source)
+    with rasterio.open(folder / f"{scene.name}_dem.tif") as source:
+        dem = source.read(1).astype(np.float32)
+        known = source.read_masks(1) > 0
+    # Some of the files do not declare the value that stands for "no height".
+    known &= np.isfinite(dem) & (dem > -500.0) & (dem < 9000.0)
+    valid &= known & _not_cloudy(folder, scene.name, dem.shape)
+    return towards_the_sun(
+        Pair(scene.name, image, np.where(known, dem, np.nan), valid, gsd, scene.split), scene.sun_azimuth
+    )
+
+
+def _not_cloudy(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    path = folder / f"{name}_cloud.tif"
+    if not path.exists():
+        return np.ones(shape, bool)
+    with rasterio.open(path) as source:
+        return np.asarray(source.read(1) == 0)
+
+
+def _metres_per_pixel(source: rasterio.DatasetReader) -> float:
+    """Ground metres a pixel at the centre, whatever the CRS: the side of a square of the centre pixel's true area."""
+    column, row = source.width / 2, source.height / 2
+    corners = [source.transform * offset for offset in ((column, row), (column + 1, row), (column, row + 1))]
+    longitudes, latitudes = transform(source.crs, "EPSG:4326", *zip(*corners))
+    east = np.diff(longitudes) * _METRES_PER_DEGREE * np.cos(np.radians(latitudes[0]))
+    north = np.diff(latitudes) * _METRES_PER_DEGREE
+    right = np.hypot(east[0], north[0])
+    down = np.hypot(east[0] + east[1], north[0] + north[1])
+    return float(np.sqrt(right * down))

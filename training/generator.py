@@ -1,0 +1,159 @@
+"""The generators: the paper's U-Net and the light one that the plugin ships.
+
+Both are functional Keras 3 models written with Keras layers and ``keras.ops`` only, so that one definition serves
+TensorFlow, PyTorch and JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from training.normalisation import SampleNormalization
+
+PAPER_PARAMETERS = 54_421_761
+"""Parameters of the paper's U-Net with three input bands and one output band (the published 54.4 M)."""
+
+_PAPER_DOWN = (64, 128, 256, 512, 512, 512, 512, 512)
+_PAPER_UP = (512, 512, 512, 512, 256, 128, 64)
+_PAPER_DROPOUT_LEVELS = 3
+
+_LIGHT_FILTERS = (16, 32, 64, 96, 128, 128)
+_RELIEF_EXPONENT = -0.6
+"""First guess of how relief per pixel falls with the ground sampling distance: terrain is roughly self-affine with a
+Hurst exponent near 0.4 over 10 m to 1 km, hence relief / distance ~ distance ** (0.4 - 1)."""
+
+
+def paper_unet(
+    input_bands: int = 3, output_bands: int = 1, tile_size: int | None = 256, statistics: str = "batch"
+) -> keras.Model:
+    """The U-Net generator of Panagiotou et al. 2020 (after Isola et al. 2017, "U-Net 256").
+
+    Args:
+        input_bands: bands of the input image.
+        output_bands: bands of the answer.
+        tile_size: side of the tiles in pixels, a multiple of 256; ``None`` leaves it open.
+        statistics: of the normalisation: ``batch``, as published, or ``sample``, each sample's own; see
+            :class:`training.normalisation.SampleNormalization`.
+
+    Returns:
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` in [-1, 1] to
+        ``(n, tile_size, tile_size, output_bands)`` in [-1, 1] (tanh), float32. Eight levels, 64 filters at the top,
+        54.4 M parameters.
+    """
+    weights = keras.initializers.RandomNormal(0.0, 0.02)
+    normalisation = {"batch": layers.BatchNormalization, "sample": SampleNormalization}[statistics]
+    inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
+    x = inputs
+    skips = []
+    for level, filters in enumerate(_PAPER_DOWN):
+        x = layers.Conv2D(
+            filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=weights, name=f"down{level}_conv"
+        )(x)
+        if level > 0:
+            x = normalisation(name=f"down{level}_norm")(x)
+        x = layers.LeakyReLU(negative_slope=0.3, name=f"down{level}_act")(x)
+        skips.append(x)
+    for level, (filters, skip) in enumerate(zip(_PAPER_UP, reversed(skips[:-1]))):
+        x = layers.Conv2DTranspose(
+            filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=weights, name=f"up{level}_conv"
+        )(x)
+        x = normalisation(name=f"up{level}_norm")(x)
+        if level < _PAPER_DROPOUT_LEVELS:
+            x = layers.Dropout(0.5, name=f"up{level}_dropout")(x)
+        x = layers.ReLU(name=f"up{level}_act")(x)
+        x = layers.Concatenate(name=f"up{level}_skip")([x, skip])
+    outputs = layers.Conv2DTranspose(
+        output_bands, 4, strides=2, padding="same", kernel_initializer=weights, activation="tanh", name="up7_conv"
+    )(x)
+    return keras.Model(inputs, outputs, name="paper_unet")
+
+
+def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model:
+    """A residual U-Net of about 2 M parameters that predicts heights and their spread.
+
+    It differs from the paper's in what hurts a surface there: resize-convolutions instead of transposed ones (Odena et
+    al. 2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's answer depends on
+    nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head scale that follows the
+    ground sampling distance.
+
+    Args:
+        input_bands: the image bands followed by one plane of ln(ground sampling distance / 100 m).
+        tile_size: side of the tiles in pixels, a multiple of 32; ``None`` leaves it open.
+
+    Returns:
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size, 2)``
+        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in the same
+        unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
+    """
+    inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
+    log_gsd = inputs[..., input_bands - 1 :]
+    x = _conv(inputs, _LIGHT_FILTERS[0], "enter")
+    skips = []
+    for level, filters in enumerate(_LIGHT_FILTERS[1:], start=1):
+        skips.append(x)
+        last = level == len(_LIGHT_FILTERS) - 1
+        x = _conv(x, filters, f"down{level}", strides=2, normalise=not last)
+        x = _residual(x, filters, f"encode{level}", normalise=not last)
+    for level in reversed(range(len(_LIGHT_FILTERS) - 1)):
+        filters = _LIGHT_FILTERS[level]
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}")(x)
+        x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
+        x = _conv(x, filters, f"merge{level}")
+        if level > 0:
+            x = _conv(x, filters, f"decode{level}")
+    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the relief.
+    raw = layers.Conv2D(2, 3, padding="same", name="head", dtype="float32")(x)
+    log_scale = layers.Conv2D(
+        1,
+        1,
+        kernel_initializer=keras.initializers.Constant(_RELIEF_EXPONENT),
+        bias_initializer="zeros",
+        name="relief_scale",
+        dtype="float32",
+    )(log_gsd)
+    height = raw[..., :1] * ops.exp(log_scale)
+    spread = raw[..., 1:] + log_scale
+    return keras.Model(inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet")
+
+
+ARCHITECTURES: dict[str, Any] = {"paper_unet": paper_unet, "light_unet": light_unet}
+"""Generators by the name that a model card gives."""
+
+
+def build(architecture: Mapping[str, Any]) -> keras.Model:
+    """The generator that a model card's ``architecture`` describes: its name, and its other keys as arguments.
+
+    Raises:
+        ValueError: there is no generator of that name, or it does not take one of the arguments.
+    """
+    arguments = {key: value for key, value in architecture.items() if key != "name"}
+    try:
+        return ARCHITECTURES[architecture["name"]](**arguments)
+    except (KeyError, TypeError) as error:
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"no architecture {dict(architecture)}; known names: {known} ({error})") from error
+
+
+def _conv(x: Any, filters: int, name: str, strides: int = 1, normalise: bool = True, activate: bool = True) -> Any:
+    x = layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=not normalise,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    if normalise:
+        x = layers.BatchNormalization(momentum=0.98, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_act")(x) if activate else x
+
+
+def _residual(x: Any, filters: int, name: str, normalise: bool) -> Any:
+    y = _conv(x, filters, f"{name}a", normalise=normalise)
+    y = _conv(y, filters, f"{name}b", normalise=normalise, activate=False)
+    return layers.ReLU(name=f"{name}_act")(layers.Add(name=f"{name}_add")([x, y]))

@@ -1,0 +1,65 @@
+"""Losses on heights that are only known up to a constant, written with ``keras.ops`` alone.
+
+Shapes: ``target`` is (n, rows, columns, 2): height in units of a pixel, and 1 where it is known, else 0. ``answer`` is
+(n, rows, columns, 2): predicted height, and ln of the predicted Laplace scale of its error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+_GRADIENT_SCALES = 5
+_GRADIENT_WEIGHT = 0.5
+_L1_WEIGHT = 0.5
+_SPREAD_WEIGHT = 0.05
+
+
+def relief_loss(target: Any, answer: Any) -> Any:
+    """Shift-invariant L1, correlation and multi-scale gradient matching, relative to the tile's own relief, plus the
+    likelihood of the predicted spread.
+
+    L1 and the gradients follow the loss of Ranftl et al. 2020 (MiDaS, eq. 6 and 11) without its scale invariance,
+    since heights here have a unit. Dividing by the tile's relief lets a plain and a mountain weigh alike. While a
+    network knows little, L1 draws its answers towards 0; the correlation, which does not see their scale, keeps
+    telling it the right shape. The spread learns from the height's error without changing it (Kendall & Gal 2017,
+    Laplace likelihood).
+
+    Returns:
+        One number per sample, shape (n,).
+    """
+    target = ops.cast(target, "float32")
+    answer = ops.cast(answer, "float32")
+    known = target[..., 1:]
+    count = ops.sum(known, axis=(1, 2, 3), keepdims=True) + 1.0
+    height = target[..., :1]
+    relief = ops.sqrt(ops.sum(known * height * height, axis=(1, 2, 3), keepdims=True) / count)
+    relief = relief + 0.05
+    predicted = answer[..., :1]
+    predicted = (predicted - ops.sum(known * predicted, axis=(1, 2, 3), keepdims=True) / count) * known
+    error = predicted - height
+    loss = _L1_WEIGHT * ops.sum(ops.abs(error), axis=(1, 2, 3), keepdims=True) / count / relief
+    spread = ops.sqrt(ops.sum(predicted * predicted, axis=(1, 2, 3), keepdims=True) / count + 1e-6)
+    product = ops.sum(predicted * height, axis=(1, 2, 3), keepdims=True) / count
+    loss = loss + 1.0 - product / (spread * relief)
+    loss = loss + _GRADIENT_WEIGHT * _gradient_matching(error / relief, known)
+    log_scale = ops.clip(answer[..., 1:], -8.0, 8.0)
+    likelihood = ops.abs(ops.stop_gradient(error)) * ops.exp(-log_scale) + log_scale
+    loss = loss + _SPREAD_WEIGHT * ops.sum(known * likelihood, axis=(1, 2, 3), keepdims=True) / count
+    return loss[:, 0, 0, 0]
+
+
+def _gradient_matching(error: Any, known: Any) -> Any:
+    """Mean absolute difference of the error between neighbours that are 1, 2, 4, ... pixels apart."""
+    total = 0.0
+    for scale in range(_GRADIENT_SCALES):
+        step = 2**scale
+        rows = ops.abs(error[:, step:] - error[:, :-step]) * known[:, step:] * known[:, :-step]
+        columns = ops.abs(error[:, :, step:] - error[:, :, :-step]) * known[:, :, step:] * known[:, :, :-step]
+        pairs = ops.sum(known[:, step:] * known[:, :-step], axis=(1, 2, 3), keepdims=True)
+        pairs = pairs + ops.sum(known[:, :, step:] * known[:, :, :-step], axis=(1, 2, 3), keepdims=True) + 1.0
+        total = total + (
+            ops.sum(rows, axis=(1, 2, 3), keepdims=True) + ops.sum(columns, axis=(1, 2, 3), keepdims=True)
+        ) / pairs
+    return total / _GRADIENT_SCALES

@@ -1,0 +1,243 @@
+"""Writing a generator as ONNX.
+
+The network is walked layer by layer: there are few kinds of them, and by doing it here normalisation is folded into
+the convolutions and no transposition is left between them, which a general converter does not promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from training.normalisation import SampleNormalization
+
+_OPSET = 17
+
+
+def export_onnx(model: keras.Model, path: Path, half_precision: bool = False) -> None:
+    """Write a model for inference: no dropout, normalisation by running (or the sample's own) statistics.
+
+    Args:
+        model: one input (n, rows, columns, planes) and one output of the same layout; layers and operations of
+            ``training.generator`` only.
+        path: of the file to write.
+        half_precision: store kernels as float16; they are computed with as float32 all the same.
+
+    Raises:
+        ValueError: the model holds a layer that is not known here.
+    """
+    graph = _Graph(half_precision)
+    source, answer = model.inputs[0], model.outputs[0]
+    graph.names[id(source)] = graph.node("Transpose", ["tiles"], perm=[0, 3, 1, 2])
+    graph.node("Transpose", [graph.name_of(answer)], ["answers"], perm=[0, 2, 3, 1])
+    onnx_graph = helper.make_graph(
+        graph.nodes,
+        model.name,
+        [helper.make_tensor_value_info("tiles", TensorProto.FLOAT, ["n", *_sides(source), source.shape[-1]])],
+        [helper.make_tensor_value_info("answers", TensorProto.FLOAT, ["n", *_sides(answer), answer.shape[-1]])],
+        graph.constants,
+    )
+    written = helper.make_model(
+        onnx_graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="imagetodem", ir_version=8
+    )
+    onnx.checker.check_model(written, full_check=True)
+    path.write_bytes(written.SerializeToString())
+
+
+def _sides(tensor: Any) -> list[Any]:
+    return [side or name for side, name in zip(tensor.shape[1:3], ("rows", "columns"))]
+
+
+class _Graph:
+    """The ONNX nodes so far, and which of their outputs stands for which tensor of the Keras model."""
+
+    def __init__(self, half_precision: bool) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.names: dict[int, str] = {}
+        self._half = half_precision
+
+    def name_of(self, tensor: Any) -> str:
+        """The name of a tensor, after adding the nodes that make it."""
+        if id(tensor) not in self.names:
+            operation, node_index, _ = tensor._keras_history
+            node = operation._inbound_nodes[node_index]
+            writer = _WRITERS.get(type(operation).__name__)
+            if writer is None:
+                raise ValueError(f"cannot write {type(operation).__name__} '{operation.name}' as ONNX")
+            self.names[id(tensor)] = writer(self, operation, node)
+        return self.names[id(tensor)]
+
+    def node(self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any) -> str:
+        """Add a node and name its output."""
+        outputs = outputs or [f"{kind.lower()}_{len(self.nodes)}"]
+        self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+        return outputs[0]
+
+    def constant(self, value: NDArray[np.generic], may_be_half: bool = False) -> str:
+        """Add a constant; kernels may be stored in half precision."""
+        name = f"constant_{len(self.constants)}"
+        if may_be_half and self._half:
+            self.constants.append(numpy_helper.from_array(value.astype(np.float16), name))
+            return self.node("Cast", [name], to=TensorProto.FLOAT)
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+
+def _only_input(graph: _Graph, node: Any) -> str:
+    return graph.name_of(node.input_tensors[0])
+
+
+def _conv(graph: _Graph, layer: Any, node: Any) -> str:
+    kernel = _array(layer.kernel)
+    bias = _array(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
+    follower = _normalisation_after(node)
+    if follower is not None:
+        # Ioffe & Szegedy 2015: at inference a batch normalisation is a scale and a shift of each channel.
+        scale = _array(follower.gamma) / np.sqrt(_array(follower.moving_variance) + follower.epsilon)
+        kernel = kernel * scale
+        bias = (bias - _array(follower.moving_mean)) * scale + _array(follower.beta)
+    rows, columns = (
+        _same_padding(size, kernel.shape[axis], layer.strides[axis])
+        for axis, size in enumerate(node.input_tensors[0].shape[1:3])
+    )
+    return graph.node(
+        "Conv",
+        [
+            _only_input(graph, node),
+            graph.constant(kernel.transpose(3, 2, 0, 1), may_be_half=True),
+            graph.constant(bias.astype(np.float32)),
+        ],
+        strides=list(layer.strides),
+        pads=[rows[0], columns[0], rows[1], columns[1]],
+    )
+
+
+def _conv_transpose(graph: _Graph, layer: Any, node: Any) -> str:
+    kernel = _array(layer.kernel)
+    bias = _array(layer.bias) if layer.use_bias else np.zeros(kernel.shape[2], np.float32)
+    pads = [(side - stride) // 2 for side, stride in zip(kernel.shape[:2], layer.strides)]
+    transposed = graph.node(
+        "ConvTranspose",
+        [
+            _only_input(graph, node),
+            graph.constant(kernel.transpose(3, 2, 0, 1), may_be_half=True),
+            graph.constant(bias.astype(np.float32)),
+        ],
+        strides=list(layer.strides),
+        pads=pads + pads,
+    )
+    return _activated(graph, layer, transposed)
+
+
+def _activated(graph: _Graph, layer: Any, name: str) -> str:
+    activation = keras.activations.serialize(layer.activation)
+    if activation == "linear":
+        return name
+    if activation == "tanh":
+        return graph.node("Tanh", [name])
+    raise ValueError(f"cannot write the activation {activation} of '{layer.name}' as ONNX")
+
+
+def _batch_norm(graph: _Graph, layer: Any, node: Any) -> str:
+    source = node.input_tensors[0]
+    if _is_folded(source):
+        return graph.name_of(source)
+    statistics = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
+    names = [graph.constant(_array(value)) for value in statistics]
+    return graph.node("BatchNormalization", [graph.name_of(source), *names], epsilon=layer.epsilon)
+
+
+def _sample_norm(graph: _Graph, layer: SampleNormalization, node: Any) -> str:
+    names = [graph.constant(_array(value)) for value in (layer.gamma, layer.beta)]
+    return graph.node("InstanceNormalization", [_only_input(graph, node), *names], epsilon=layer.epsilon)
+
+
+def _upsample(graph: _Graph, layer: Any, node: Any) -> str:
+    scales = graph.constant(np.array([1, 1, *layer.size], np.float32))
+    return graph.node(
+        "Resize",
+        [_only_input(graph, node), "", scales],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+
+
+def _slice_planes(graph: _Graph, operation: Any, node: Any) -> str:
+    planes = node.arguments.args[1][-1]
+    start, stop, _ = planes.indices(node.input_tensors[0].shape[-1])
+    bounds = [graph.constant(np.array([value], np.int64)) for value in (start, stop, 1)]
+    return graph.node("Slice", [_only_input(graph, node), *bounds])
+
+
+def _elementwise(kind: str) -> Callable[[_Graph, Any, Any], str]:
+    def write(graph: _Graph, operation: Any, node: Any) -> str:
+        return graph.node(kind, [graph.name_of(tensor) for tensor in node.input_tensors])
+
+    return write
+
+
+def _concatenate(graph: _Graph, layer: Any, node: Any) -> str:
+    return graph.node("Concat", [graph.name_of(tensor) for tensor in node.input_tensors], axis=1)
+
+
+def _leaky_relu(graph: _Graph, layer: Any, node: Any) -> str:
+    return graph.node("LeakyRelu", [_only_input(graph, node)], alpha=float(layer.negative_slope))
+
+
+def _skip(graph: _Graph, layer: Any, node: Any) -> str:
+    return _only_input(graph, node)
+
+
+_WRITERS: dict[str, Callable[[_Graph, Any, Any], str]] = {
+    "Conv2D": _conv,
+    "Conv2DTranspose": _conv_transpose,
+    "BatchNormalization": _batch_norm,
+    "SampleNormalization": _sample_norm,
+    "UpSampling2D": _upsample,
+    "GetItem": _slice_planes,
+    "ReLU": _elementwise("Relu"),
+    "LeakyReLU": _leaky_relu,
+    "Exp": _elementwise("Exp"),
+    "Add": _elementwise("Add"),
+    "Multiply": _elementwise("Mul"),
+    "Concatenate": _concatenate,
+    "Dropout": _skip,
+}
+
+
+def _is_folded(tensor: Any) -> bool:
+    operation, _, _ = tensor._keras_history
+    return type(operation).__name__ == "Conv2D"
+
+
+def _normalisation_after(node: Any) -> Any:
+    """The batch normalisation that alone takes a convolution's output, if there is one."""
+    followers = [
+        other
+        for other in node.operation._outbound_nodes
+        if any(tensor is node.outputs[0] for tensor in other.input_tensors)
+    ]
+    if len(followers) == 1 and type(followers[0].operation).__name__ == "BatchNormalization":
+        return followers[0].operation
+    return None
+
+
+def _same_padding(size: int | None, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels before and after, as TensorFlow's "same" pads: the odd one comes after."""
+    if size is None:
+        size = stride
+    total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+    return total // 2, total - total // 2
+
+
+def _array(variable: Any) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float32)

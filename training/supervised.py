@@ -1,0 +1,230 @@
+"""Supervised training of the light generator: ``python -m training.supervised --data DATA --output FOLDER``.
+
+One pass needs nothing but the pairs and a processor. It writes checkpoints and a log as it goes and goes on from them
+when it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import queue
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.bluemarble import read_bluemarble
+from training.data.pair import Pair
+from training.data.sampling import pair_stretch, random_sample, plain_sample
+from training.data.scenes import SCENES, read_scene
+from training.generator import light_unet
+from training.losses import relief_loss
+
+TILE_SIZE = 256
+_SCENE_SHARE = 0.2
+"""Share of samples cut from the few 10-38 m scenes; the rest comes from Blue Marble."""
+_VALIDATION_TILES = 96
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training run with tiles of one size.
+
+    Attributes:
+        size: side of the tiles in pixels.
+        batch_size: samples a step.
+        steps: of the optimiser.
+        learning_rate: peak of a warm-up followed by half a cosine.
+    """
+
+    size: int
+    batch_size: int
+    steps: int
+    learning_rate: float
+
+
+PHASES = (Phase(128, 16, 3500, 2e-3), Phase(TILE_SIZE, 8, 1400, 6e-4))
+"""Small tiles first: they show the same ground at half the resolution for a quarter of the work, and the shape of a
+landscape, most of the error, is learned there (progressive resizing)."""
+
+
+def training_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
+    """All pairs of the train split: Blue Marble tiles, and scenes."""
+    tiles = list(read_bluemarble(data / "bluemarble", "train"))
+    scenes = [read_scene(data / "scenes", scene) for scene in SCENES if scene.split == "train"]
+    return tiles, scenes
+
+
+def batches(
+    tiles: list[Pair], scenes: list[Pair], size: int, batch_size: int, seed: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Endless batches of random samples, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    tile_stretches = [pair_stretch(pair) for pair in tiles]
+    scene_stretches = [pair_stretch(pair) for pair in scenes]
+    area = np.array([pair.valid.sum() for pair in scenes], np.float64)
+    while True:
+        samples = []
+        while len(samples) < batch_size:
+            if random.random() < _SCENE_SHARE:
+                number = int(random.choice(len(scenes), p=np.sqrt(area) / np.sqrt(area).sum()))
+                sample = random_sample(scenes[number], scene_stretches[number], size, random)
+            else:
+                number = int(random.integers(len(tiles)))
+                sample = random_sample(tiles[number], tile_stretches[number], size, random)
+            if sample.target[..., 1].mean() > 0.3:
+                samples.append(sample)
+        yield np.stack([s.inputs for s in samples]), np.stack([s.target for s in samples])
+
+
+def prefetched(source: Iterator[Any], depth: int = 6) -> Iterator[Any]:
+    """The same items, made ahead in a thread."""
+    items: queue.Queue[Any] = queue.Queue(depth)
+
+    def fill() -> None:
+        for item in source:
+            items.put(item)
+
+    threading.Thread(target=fill, daemon=True).start()
+    while True:
+        yield items.get()
+
+
+def validation_arrays(data: Path, count: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Evenly spread held-out Blue Marble tiles."""
+    pairs = list(read_bluemarble(data / "bluemarble", "validation"))
+    chosen = pairs[:: max(1, len(pairs) // count)][:count]
+    samples = [plain_sample(pair, 0, 0, TILE_SIZE, size, pair_stretch(pair)) for pair in chosen]
+    return np.stack([s.inputs for s in samples]), np.stack([s.target for s in samples])
+
+
+def relative_error(answer: NDArray[np.float32], target: NDArray[np.float32]) -> float:
+    """Median over tiles of RMSE/σ after the best shift and scale: sqrt(1 - r²) of heights with σ above 0.02 pixel."""
+    ratios = []
+    for predicted, truth in zip(answer[..., 0], target[..., 0]):
+        if truth.std() > 0.02:
+            correlation = np.corrcoef(predicted.ravel(), truth.ravel())[0, 1]
+            ratios.append(np.sqrt(max(0.0, 1.0 - correlation**2)))
+    return float(np.median(ratios))
+
+
+class _Log(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes a row a round, keeps the weights' average on disk, and says how long it will take."""
+
+    def __init__(self, folder: Path, phase: int, validation: tuple[Any, Any], rounds: int) -> None:
+        super().__init__()
+        self._folder, self._phase, self._validation, self._rounds = folder, phase, validation, rounds
+        self._start = time.monotonic()
+        self._first: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._first = epoch if self._first is None else self._first
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        parts = np.split(self._validation[0], 12)
+        answer = np.concatenate([self.model.predict_on_batch(part) for part in parts])
+        error = relative_error(np.asarray(answer, np.float32), self._validation[1])
+        seconds = time.monotonic() - self._start
+        left = seconds / (epoch + 1 - (self._first or 0)) * (self._rounds - epoch - 1)
+        row = {"phase": self._phase, "round": epoch + 1, "loss": (logs or {})["loss"], "validation": error}
+        row["seconds"] = round(seconds)
+        log = self._folder / "log.csv"
+        new = not log.exists()
+        with open(log, "a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        self.model.save_weights(average_file(self._folder, self._phase))
+        print(json.dumps(row), f"{left / 60:.0f} min left", flush=True)
+
+
+def average_file(folder: Path, phase: int) -> Path:
+    """Where the averaged weights of a phase are kept."""
+    return folder / f"phase{phase}.weights.h5"
+
+
+def train(data: Path, folder: Path, phases: tuple[Phase, ...], seed: int, precision: str) -> None:
+    """Train the light generator; the last phase's averaged weights are the result.
+
+    A phase that was interrupted goes on from its last round, a finished one is not repeated.
+
+    Args:
+        data: folder with ``bluemarble`` and ``scenes``.
+        folder: where log and checkpoints go.
+        phases: in turn; each begins with the averaged weights of the one before.
+        seed: of the samples and the first weights.
+        precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+    """
+    keras.utils.set_random_seed(seed)
+    keras.mixed_precision.set_global_policy(precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    tiles, scenes = training_pairs(data)
+    print(f"{len(tiles)} tiles, {len(scenes)} scenes", flush=True)
+    for number, phase in enumerate(phases):
+        finished = folder / f"phase{number}.finished"
+        if finished.exists():
+            continue
+        model = light_unet(tile_size=phase.size)
+        if number > 0:
+            model.load_weights(average_file(folder, number - 1))
+        _fit(model, data, folder, number, phase, batches(tiles, scenes, phase.size, phase.batch_size, seed + number))
+        finished.touch()
+
+
+def _fit(
+    model: keras.Model, data: Path, folder: Path, number: int, phase: Phase, samples: Iterator[Any]
+) -> None:
+    warm_up = min(200, phase.steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        phase.learning_rate / 20,
+        phase.steps - warm_up,
+        alpha=0.02,
+        warmup_target=phase.learning_rate,
+        warmup_steps=warm_up,
+    )
+    model.compile(
+        keras.optimizers.AdamW(
+            schedule, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None
+        ),
+        loss=relief_loss,
+        jit_compile=False,
+    )
+    round_steps = min(250, phase.steps)
+    rounds = -(-phase.steps // round_steps)
+    validation = validation_arrays(data, _VALIDATION_TILES, phase.size)
+    model.fit(
+        prefetched(samples),
+        steps_per_epoch=round_steps,
+        epochs=rounds,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(folder / f"phase{number}.checkpoint"),
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            _Log(folder, number, validation, rounds),
+        ],
+    )
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with bluemarble/ and scenes/")
+    parser.add_argument("--output", type=Path, required=True, help="folder for log and weights")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the full number of steps to train")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", default="mixed_bfloat16", choices=("float32", "mixed_bfloat16"))
+    options = parser.parse_args()
+    phases = tuple(replace(phase, steps=max(10, round(phase.steps * options.share))) for phase in PHASES)
+    train(options.data, options.output, phases, options.seed, options.precision)
+
+
+if __name__ == "__main__":
+    main()
