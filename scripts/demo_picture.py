@@ -145,9 +145,8 @@ def exaggeration_for(heights: NDArray[np.float64]) -> int:
     """The least round factor with which a tenth of a surface is steeper than 19°, where shading shows."""
     gradient = np.hypot(*np.gradient(heights, _PIXEL))
     steep = float(np.nanpercentile(gradient, 90))
-    return next(
-        (factor for factor in _EXAGGERATIONS if factor * steep >= _VISIBLE_GRADIENT), _EXAGGERATIONS[-1]
-    )
+    enough = (factor for factor in _EXAGGERATIONS if factor * steep >= _VISIBLE_GRADIENT)
+    return next(enough, _EXAGGERATIONS[-1])
 
 
 def hillshade(

@@ -1,9 +1,10 @@
 """How good a model is on held-out pairs, beside what needs no network:
 ``python -m training.evaluate --model FOLDER --data DATA --split test``.
 
-Each tile is compared three ways: as it comes with the mean error taken out (heights have no zero of their own), after
-the best shift and scale, and by its slope. The same is done for the truth's own mean, the plane that fits the truth
-best, and the image's luminance fitted to the truth: three answers that a generator must beat.
+Each tile is compared three ways: as it comes with the mean error taken out (heights have no zero of their
+own), after the best shift and scale, and by its slope. The same is done for the truth's own mean, the plane
+that fits the truth best, and the image's luminance fitted to the truth: three answers that a generator must
+beat.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _LEAST_KNOWN = 0.5
 
 @dataclass(frozen=True)
 class Tile:
-    """A held-out tile: its name, image (rows, columns, 3) and DEM in metres, NaN where unknown, and metres a pixel."""
+    """A held-out tile: its name, image (rows, columns, 3) and DEM in metres, NaN where unknown, and metres a
+    pixel."""
 
     name: str
     image: NDArray[np.generic]
@@ -67,7 +69,8 @@ def predict(card: ModelCard, session: onnxruntime.InferenceSession, tile: Tile) 
 
 
 def compare(surface: NDArray[Any], tile: Tile) -> dict[str, float]:
-    """One answer's figures on one tile: RMSE and RMSE/σ after a shift and after a shift and scale, slope, correlation."""
+    """One answer's figures on one tile: RMSE and RMSE/σ after a shift and after a shift and scale, slope,
+    correlation."""
     shifted = accuracy(fit_shift(surface, tile.dem).apply(surface), tile.dem, (tile.gsd, tile.gsd))
     line = fit_shift_and_scale(surface, tile.dem)
     scaled = accuracy(line.apply(surface), tile.dem, (tile.gsd, tile.gsd))
@@ -89,8 +92,9 @@ def evaluate(model: Path, data: Path, split: str) -> dict[str, Any]:
     """Medians over the tiles of each source, for the model and for each baseline.
 
     Returns:
-        By source (``bluemarble`` or a scene), then by answer, the figures of :func:`compare`, with the number of tiles
-        and, for the model, how much of the error lies within one and two predicted standard deviations.
+        By source (``bluemarble`` or a scene), then by answer, the figures of :func:`compare`, with the number
+        of tiles and, for the model, how much of the error lies within one and two predicted standard
+        deviations.
     """
     card = parse_card((model / CARD_FILE).read_text())
     session = onnxruntime.InferenceSession(str(model / ONNX_FILE))
@@ -110,12 +114,15 @@ def evaluate(model: Path, data: Path, split: str) -> dict[str, Any]:
         for name, surface in answers.items():
             source.setdefault(name, []).append(compare(surface, tile))
         source["model"][-1].update(_coverage(answers["model"], answer[..., 1], tile.dem))
-    return {source: {name: _medians(figures) for name, figures in answers.items()} for source, answers in rows.items()}
+    return {
+        source: {name: _medians(figures) for name, figures in answers.items()}
+        for source, answers in rows.items()
+    }
 
 
 def calibration(model: Path, data: Path) -> float:
-    """The factor by which the predicted spread must be multiplied so that 68.3 % of the validation split's errors,
-    after a shift of each tile, lie within one standard deviation."""
+    """The factor by which the predicted spread must be multiplied so that 68.3 % of the validation split's
+    errors, after a shift of each tile, lie within one standard deviation."""
     card = parse_card((model / CARD_FILE).read_text())
     session = onnxruntime.InferenceSession(str(model / ONNX_FILE))
     ratios = []
@@ -130,15 +137,23 @@ def calibration(model: Path, data: Path) -> float:
 def markdown(figures: dict[str, Any]) -> str:
     """The figures as a table."""
     lines = [
-        "| held-out | answer | tiles | RMSE, shift (m) | RMSE/σ, shift | RMSE/σ, shift + scale | slope RMSE (°) | r |",
+        "| held-out | answer | tiles | RMSE, shift (m) | RMSE/σ, shift | RMSE/σ, shift + scale | "
+        "slope RMSE (°) | r |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for source, answers in figures.items():
         for name, row in answers.items():
-            lines.append(
-                f"| {source} | {name} | {row['tiles']} | {row['rmse_shift_m']:.1f} | {row['rmse_by_sigma_shift']:.3f} | "
-                f"{row['rmse_by_sigma_shift_scale']:.3f} | {row['slope_rmse_deg']:.2f} | {row['correlation']:.2f} |"
-            )
+            cells = [
+                source,
+                name,
+                str(row["tiles"]),
+                f"{row['rmse_shift_m']:.1f}",
+                f"{row['rmse_by_sigma_shift']:.3f}",
+                f"{row['rmse_by_sigma_shift_scale']:.3f}",
+                f"{row['slope_rmse_deg']:.2f}",
+                f"{row['correlation']:.2f}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

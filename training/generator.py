@@ -1,7 +1,7 @@
 """The generators: the paper's U-Net and the light one that the plugin ships.
 
-Both are functional Keras 3 models written with Keras layers and ``keras.ops`` only, so that one definition serves
-TensorFlow, PyTorch and JAX.
+Both are functional Keras 3 models written with Keras layers and ``keras.ops`` only, so that one definition
+serves TensorFlow, PyTorch and JAX.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _PAPER_DROPOUT_LEVELS = 3
 
 _LIGHT_FILTERS = (16, 32, 64, 96, 128, 128)
 _RELIEF_EXPONENT = -0.6
-"""First guess of how relief per pixel falls with the ground sampling distance: terrain is roughly self-affine with a
-Hurst exponent near 0.4 over 10 m to 1 km, hence relief / distance ~ distance ** (0.4 - 1)."""
+"""First guess of how relief per pixel falls with the ground sampling distance: terrain is roughly self-affine
+with a Hurst exponent near 0.4 over 10 m to 1 km, hence relief / distance ~ distance ** (0.4 - 1)."""
 
 
 def paper_unet(
@@ -40,9 +40,8 @@ def paper_unet(
             :class:`training.normalisation.SampleNormalization`.
 
     Returns:
-        A model that maps ``(n, tile_size, tile_size, input_bands)`` in [-1, 1] to
-        ``(n, tile_size, tile_size, output_bands)`` in [-1, 1] (tanh), float32. Eight levels, 64 filters at the top,
-        54.4 M parameters.
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` in [-1, 1] to ``(n, tile_size, tile_size,
+        output_bands)`` in [-1, 1] (tanh), float32. Eight levels, 64 filters at the top, 54.4 M parameters.
     """
     weights = keras.initializers.RandomNormal(0.0, 0.02)
     normalisation = {"batch": layers.BatchNormalization, "sample": SampleNormalization}[statistics]
@@ -51,7 +50,13 @@ def paper_unet(
     skips = []
     for level, filters in enumerate(_PAPER_DOWN):
         x = layers.Conv2D(
-            filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=weights, name=f"down{level}_conv"
+            filters,
+            4,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=weights,
+            name=f"down{level}_conv",
         )(x)
         if level > 0:
             x = normalisation(name=f"down{level}_norm")(x)
@@ -59,7 +64,13 @@ def paper_unet(
         skips.append(x)
     for level, (filters, skip) in enumerate(zip(_PAPER_UP, reversed(skips[:-1]))):
         x = layers.Conv2DTranspose(
-            filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=weights, name=f"up{level}_conv"
+            filters,
+            4,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=weights,
+            name=f"up{level}_conv",
         )(x)
         x = normalisation(name=f"up{level}_norm")(x)
         if level < _PAPER_DROPOUT_LEVELS:
@@ -67,7 +78,13 @@ def paper_unet(
         x = layers.ReLU(name=f"up{level}_act")(x)
         x = layers.Concatenate(name=f"up{level}_skip")([x, skip])
     outputs = layers.Conv2DTranspose(
-        output_bands, 4, strides=2, padding="same", kernel_initializer=weights, activation="tanh", name="up7_conv"
+        output_bands,
+        4,
+        strides=2,
+        padding="same",
+        kernel_initializer=weights,
+        activation="tanh",
+        name="up7_conv",
     )(x)
     return keras.Model(inputs, outputs, name="paper_unet")
 
@@ -75,19 +92,20 @@ def paper_unet(
 def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model:
     """A residual U-Net of about 2 M parameters that predicts heights and their spread.
 
-    It differs from the paper's in what hurts a surface there: resize-convolutions instead of transposed ones (Odena et
-    al. 2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's answer depends on
-    nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head scale that follows the
-    ground sampling distance.
+    It differs from the paper's in what hurts a surface there: resize-convolutions instead of transposed ones
+    (Odena et al. 2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's
+    answer depends on nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head
+    scale that follows the ground sampling distance.
 
     Args:
         input_bands: the image bands followed by one plane of ln(ground sampling distance / 100 m).
         tile_size: side of the tiles in pixels, a multiple of 32; ``None`` leaves it open.
 
     Returns:
-        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size, 2)``
-        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in the same
-        unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size,
+        2)``
+        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in
+        the same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
     """
     inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
     log_gsd = inputs[..., input_bands - 1 :]
@@ -105,7 +123,8 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model
         x = _conv(x, filters, f"merge{level}")
         if level > 0:
             x = _conv(x, filters, f"decode{level}")
-    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the relief.
+    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the
+    # relief.
     raw = layers.Conv2D(2, 3, padding="same", name="head", dtype="float32")(x)
     log_scale = layers.Conv2D(
         1,
@@ -117,7 +136,9 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model
     )(log_gsd)
     height = raw[..., :1] * ops.exp(log_scale)
     spread = raw[..., 1:] + log_scale
-    return keras.Model(inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet")
+    return keras.Model(
+        inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet"
+    )
 
 
 ARCHITECTURES: dict[str, Any] = {"paper_unet": paper_unet, "light_unet": light_unet}
@@ -125,7 +146,8 @@ ARCHITECTURES: dict[str, Any] = {"paper_unet": paper_unet, "light_unet": light_u
 
 
 def build(architecture: Mapping[str, Any]) -> keras.Model:
-    """The generator that a model card's ``architecture`` describes: its name, and its other keys as arguments.
+    """The generator that a model card's ``architecture`` describes: its name, and its other keys as
+    arguments.
 
     Raises:
         ValueError: there is no generator of that name, or it does not take one of the arguments.
@@ -138,7 +160,9 @@ def build(architecture: Mapping[str, Any]) -> keras.Model:
         raise ValueError(f"no architecture {dict(architecture)}; known names: {known} ({error})") from error
 
 
-def _conv(x: Any, filters: int, name: str, strides: int = 1, normalise: bool = True, activate: bool = True) -> Any:
+def _conv(
+    x: Any, filters: int, name: str, strides: int = 1, normalise: bool = True, activate: bool = True
+) -> Any:
     x = layers.Conv2D(
         filters,
         3,

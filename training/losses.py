@@ -1,7 +1,7 @@
 """Losses on heights that are only known up to a constant, written with ``keras.ops`` alone.
 
-Shapes: ``target`` is (n, rows, columns, 2): height in units of a pixel, and 1 where it is known, else 0. ``answer`` is
-(n, rows, columns, 2): predicted height, and ln of the predicted Laplace scale of its error.
+Shapes: ``target`` is (n, rows, columns, 2): height in units of a pixel, and 1 where it is known, else 0.
+``answer`` is (n, rows, columns, 2): predicted height, and ln of the predicted Laplace scale of its error.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _SPREAD_WEIGHT = 0.05
 
 
 def relief_loss(target: Any, answer: Any) -> Any:
-    """Shift-invariant L1, correlation and multi-scale gradient matching, relative to the tile's own relief, plus the
-    likelihood of the predicted spread.
+    """Shift-invariant L1, correlation and multi-scale gradient matching, relative to the tile's own relief,
+    plus the likelihood of the predicted spread.
 
-    L1 and the gradients follow the loss of Ranftl et al. 2020 (MiDaS, eq. 6 and 11) without its scale invariance,
-    since heights here have a unit. Dividing by the tile's relief lets a plain and a mountain weigh alike. While a
-    network knows little, L1 draws its answers towards 0; the correlation, which does not see their scale, keeps
-    telling it the right shape. The spread learns from the height's error without changing it (Kendall & Gal 2017,
-    Laplace likelihood).
+    L1 and the gradients follow the loss of Ranftl et al. 2020 (MiDaS, eq. 6 and 11) without its scale
+    invariance, since heights here have a unit. Dividing by the tile's relief lets a plain and a mountain
+    weigh alike. While a network knows little, L1 draws its answers towards 0; the correlation, which does not
+    see their scale, keeps telling it the right shape. The spread learns from the height's error without
+    changing it (Kendall & Gal 2017, Laplace likelihood).
 
     Returns:
         One number per sample, shape (n,).
@@ -59,7 +59,9 @@ def _gradient_matching(error: Any, known: Any) -> Any:
         columns = ops.abs(error[:, :, step:] - error[:, :, :-step]) * known[:, :, step:] * known[:, :, :-step]
         pairs = ops.sum(known[:, step:] * known[:, :-step], axis=(1, 2, 3), keepdims=True)
         pairs = pairs + ops.sum(known[:, :, step:] * known[:, :, :-step], axis=(1, 2, 3), keepdims=True) + 1.0
-        total = total + (
-            ops.sum(rows, axis=(1, 2, 3), keepdims=True) + ops.sum(columns, axis=(1, 2, 3), keepdims=True)
-        ) / pairs
+        total = (
+            total
+            + (ops.sum(rows, axis=(1, 2, 3), keepdims=True) + ops.sum(columns, axis=(1, 2, 3), keepdims=True))
+            / pairs
+        )
     return total / _GRADIENT_SCALES

@@ -1,7 +1,8 @@
 """Writing a generator as ONNX.
 
-The network is walked layer by layer: there are few kinds of them, and by doing it here normalisation is folded into
-the convolutions and no transposition is left between them, which a general converter does not promise.
+The network is walked layer by layer: there are few kinds of them, and by doing it here normalisation is
+folded into the convolutions and no transposition is left between them, which a general converter does not
+promise.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def export_onnx(model: keras.Model, path: Path, half_precision: bool = False) ->
     """Write a model for inference: no dropout, normalisation by running (or the sample's own) statistics.
 
     Args:
-        model: one input (n, rows, columns, planes) and one output of the same layout; layers and operations of
-            ``training.generator`` only.
+        model: one input (n, rows, columns, planes) and one output of the same layout; layers and operations
+            of ``training.generator`` only.
         path: of the file to write.
         half_precision: store kernels as float16; they are computed with as float32 all the same.
 
@@ -41,7 +42,11 @@ def export_onnx(model: keras.Model, path: Path, half_precision: bool = False) ->
         graph.nodes,
         model.name,
         [helper.make_tensor_value_info("tiles", TensorProto.FLOAT, ["n", *_sides(source), source.shape[-1]])],
-        [helper.make_tensor_value_info("answers", TensorProto.FLOAT, ["n", *_sides(answer), answer.shape[-1]])],
+        [
+            helper.make_tensor_value_info(
+                "answers", TensorProto.FLOAT, ["n", *_sides(answer), answer.shape[-1]]
+            )
+        ],
         graph.constants,
     )
     written = helper.make_model(

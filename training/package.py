@@ -1,4 +1,5 @@
-"""Making a model folder of trained weights: ``python -m training.package --run FOLDER --data DATA --output MODEL``."""
+"""Making a model folder of trained weights: ``python -m training.package --run FOLDER --data DATA --output
+MODEL``."""
 
 from __future__ import annotations
 
@@ -25,11 +26,13 @@ WEIGHTS_FILE = "generator.weights.h5"
 _LIBRARIES = ("keras", "tensorflow-cpu", "numpy", "onnx", "onnxruntime")
 
 
-def package(weights: Path, log: Path, data: Path, output: Path, seed: int, name: str, model_version: str) -> None:
+def package(
+    weights: Path, log: Path, data: Path, output: Path, seed: int, name: str, model_version: str
+) -> None:
     """Write the generator's files and its card, with figures on the held-out splits.
 
-    The weights are rounded to half precision once; both files hold the rounded numbers, so that the two engines run
-    the same network.
+    The weights are rounded to half precision once; both files hold the rounded numbers, so that the two
+    engines run the same network.
 
     Args:
         weights: of the light generator.
@@ -61,7 +64,8 @@ def package(weights: Path, log: Path, data: Path, output: Path, seed: int, name:
 def _save_half(values: list[Any], path: Path) -> None:
     keras.mixed_precision.set_global_policy("float16")
     model = light_unet(tile_size=TILE_SIZE)
-    # Variables stay in single precision under every policy but a pure one; storing casts each by its layer's dtype.
+    # Variables stay in single precision under every policy but a pure one; storing casts each by its layer's
+    # dtype.
     model.set_weights(values)
     model.save_weights(path)
     keras.mixed_precision.set_global_policy("float32")
@@ -89,13 +93,18 @@ def _card(name: str, model_version: str, seed: int, log: Path) -> dict[str, Any]
         "training_data": {
             "pairs": 2287,
             "sources": [
-                "NASA Blue Marble Next Generation imagery (NASA Earth Observatory) with DEMs from jaanga/terrain-plus "
-                "(Viewfinder Panoramas by J. de Ferranti, SRTM): 2,281 tiles, 300-600 m, world-wide",
-                "Zion (Landsat 8, SRTM; CC0), Fuji and Tanzawa (Copernicus Sentinel-2; AW3D30 (c) JAXA), Kanto "
-                "(Landsat 8; AW3D30 (c) JAXA), Davos (aerial, lidar; ethz-asl/terrain-navigation), Great Salt Lake "
-                "(Landsat 7; USGS), Para (Landsat 5; USGS): 6 scenes, 10-31 m",
+                "NASA Blue Marble Next Generation imagery (NASA Earth Observatory) with DEMs from "
+                "jaanga/terrain-plus (Viewfinder Panoramas by J. de Ferranti, SRTM): 2,281 tiles, 300-600 m, "
+                "world-wide",
+                "Zion (Landsat 8, SRTM; CC0), Fuji and Tanzawa (Copernicus Sentinel-2; AW3D30 (c) "
+                "JAXA), Kanto "
+                "(Landsat 8; AW3D30 (c) JAXA), Davos (aerial, lidar; ethz-asl/terrain-navigation), "
+                "Great Salt "
+                "Lake (Landsat 7; USGS), Para (Landsat 5; USGS): 6 scenes, 10-31 m",
             ],
-            "footprints": "held out by blocks of 20 degrees with a buffer of one tile (Blue Marble), by scene (others)",
+            "footprints": "held out by blocks of 20 degrees with a buffer of one tile (Blue Marble), "
+            "by scene "
+            "(others)",
         },
         "training": {
             "command": "python -m training.supervised --data DATA --output RUN",
@@ -103,7 +112,8 @@ def _card(name: str, model_version: str, seed: int, log: Path) -> dict[str, Any]
             "seconds": seconds,
             "machine": f"{platform.machine()} processor, 2 cores, no GPU, mixed_bfloat16",
             "curve": [
-                {key: float(row[key]) for key in ("phase", "round", "loss", "validation", "seconds")} for row in rows
+                {key: float(row[key]) for key in ("phase", "round", "loss", "validation", "seconds")}
+                for row in rows
             ],
         },
         "seed": seed,
@@ -133,7 +143,13 @@ def main() -> None:
     options = parser.parse_args()
     weights = average_file(options.run, options.phase)
     package(
-        weights, options.run / "log.csv", options.data, options.output, options.seed, options.name, options.version
+        weights,
+        options.run / "log.csv",
+        options.data,
+        options.output,
+        options.seed,
+        options.name,
+        options.version,
     )
 
 

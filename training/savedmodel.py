@@ -1,8 +1,8 @@
 """Reading the original project's SavedModel folders.
 
-Only the numbers in the folder's ``variables`` are read; the functions saved beside them are never run. They compute
-with the batch's statistics and with dropout, so that an answer depended on its batch and on chance; the weights are
-put into the paper's U-Net with each sample's own statistics and no dropout instead.
+Only the numbers in the folder's ``variables`` are read; the functions saved beside them are never run. They
+compute with the batch's statistics and with dropout, so that an answer depended on its batch and on chance;
+the weights are put into the paper's U-Net with each sample's own statistics and no dropout instead.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def read_savedmodel(folder: str) -> keras.Model:
     """The generator whose weights a SavedModel folder holds.
 
     Args:
-        folder: with ``saved_model.pb`` and ``variables/``, saved from the U-Net of Panagiotou et al. 2020: eight
-            convolutions down, eight transposed ones up, batch normalisation between them.
+        folder: with ``saved_model.pb`` and ``variables/``, saved from the U-Net of Panagiotou et al. 2020:
+            eight convolutions down, eight transposed ones up, batch normalisation between them.
 
     Returns:
         ``paper_unet`` with as many input and output bands as the weights have, statistics of each sample.
@@ -49,10 +49,11 @@ def read_savedmodel(folder: str) -> keras.Model:
 
 
 def _variables(prefix: Path) -> list[tuple[str, NDArray[np.float32]]]:
-    """Kind (kernel, gamma, beta, bias, ...) and value of each variable of a checkpoint, in the order of its layers.
+    """Kind (kernel, gamma, beta, bias, ...) and value of each variable of a checkpoint, in the order of its
+    layers.
 
-    Layers are ordered by their names: Keras numbers them as they are made, and the network was made from its input to
-    its output. The order of the checkpoint's own keys differs between versions of TensorFlow.
+    Layers are ordered by their names: Keras numbers them as they are made, and the network was made from its
+    input to its output. The order of the checkpoint's own keys differs between versions of TensorFlow.
     """
     reader = tf.train.load_checkpoint(str(prefix))
     graph = TrackableObjectGraph.FromString(reader.get_tensor(_OBJECT_GRAPH))
@@ -65,10 +66,14 @@ def _variables(prefix: Path) -> list[tuple[str, NDArray[np.float32]]]:
     ]
 
 
-def _fill(network: keras.Model, kernels: list[NDArray[np.float32]], vectors: list[NDArray[np.float32]]) -> None:
+def _fill(
+    network: keras.Model, kernels: list[NDArray[np.float32]], vectors: list[NDArray[np.float32]]
+) -> None:
     remaining_kernels, remaining_vectors = iter(kernels), iter(vectors)
     for layer in network.layers:
-        values = [next(remaining_kernels if len(w.shape) == 4 else remaining_vectors, None) for w in layer.weights]
+        values = [
+            next(remaining_kernels if len(w.shape) == 4 else remaining_vectors, None) for w in layer.weights
+        ]
         for weight, value in zip(layer.weights, values):
             if value is None or tuple(weight.shape) != value.shape:
                 found = "nothing" if value is None else value.shape

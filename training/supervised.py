@@ -1,7 +1,7 @@
 """Supervised training of the light generator: ``python -m training.supervised --data DATA --output FOLDER``.
 
-One pass needs nothing but the pairs and a processor. It writes checkpoints and a log as it goes and goes on from them
-when it is started again.
+One pass needs nothing but the pairs and a processor. It writes checkpoints and a log as it goes and goes on
+from them when it is started again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from training.data.bluemarble import read_bluemarble
 from training.data.pair import Pair
-from training.data.sampling import pair_stretch, random_sample, plain_sample
+from training.data.sampling import Sample, pair_stretch, plain_sample, random_sample
 from training.data.scenes import SCENES, read_scene
 from training.generator import light_unet
 from training.losses import relief_loss
@@ -51,8 +52,8 @@ class Phase:
 
 
 PHASES = (Phase(128, 16, 3500, 2e-3), Phase(TILE_SIZE, 8, 1400, 6e-4))
-"""Small tiles first: they show the same ground at half the resolution for a quarter of the work, and the shape of a
-landscape, most of the error, is learned there (progressive resizing)."""
+"""Small tiles first: they show the same ground at half the resolution for a quarter of the work, and the
+shape of a landscape, most of the error, is learned there (progressive resizing)."""
 
 
 def training_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
@@ -71,7 +72,7 @@ def batches(
     scene_stretches = [pair_stretch(pair) for pair in scenes]
     area = np.array([pair.valid.sum() for pair in scenes], np.float64)
     while True:
-        samples = []
+        samples: list[Sample] = []
         while len(samples) < batch_size:
             if random.random() < _SCENE_SHARE:
                 number = int(random.choice(len(scenes), p=np.sqrt(area) / np.sqrt(area).sum()))
@@ -106,7 +107,8 @@ def validation_arrays(data: Path, count: int, size: int) -> tuple[NDArray[np.flo
 
 
 def relative_error(answer: NDArray[np.float32], target: NDArray[np.float32]) -> float:
-    """Median over tiles of RMSE/σ after the best shift and scale: sqrt(1 - r²) of heights with σ above 0.02 pixel."""
+    """Median over tiles of RMSE/σ after the best shift and scale: sqrt(1 - r²) of heights with σ above 0.02
+    pixel."""
     ratios = []
     for predicted, truth in zip(answer[..., 0], target[..., 0]):
         if truth.std() > 0.02:
@@ -115,7 +117,7 @@ def relative_error(answer: NDArray[np.float32], target: NDArray[np.float32]) -> 
     return float(np.median(ratios))
 
 
-class _Log(keras.callbacks.Callback):  # type: ignore[misc]
+class _Log(keras.callbacks.Callback):
     """Writes a row a round, keeps the weights' average on disk, and says how long it will take."""
 
     def __init__(self, folder: Path, phase: int, validation: tuple[Any, Any], rounds: int) -> None:
@@ -175,7 +177,14 @@ def train(data: Path, folder: Path, phases: tuple[Phase, ...], seed: int, precis
         model = light_unet(tile_size=phase.size)
         if number > 0:
             model.load_weights(average_file(folder, number - 1))
-        _fit(model, data, folder, number, phase, batches(tiles, scenes, phase.size, phase.batch_size, seed + number))
+        _fit(
+            model,
+            data,
+            folder,
+            number,
+            phase,
+            batches(tiles, scenes, phase.size, phase.batch_size, seed + number),
+        )
         finished.touch()
 
 
@@ -192,7 +201,12 @@ def _fit(
     )
     model.compile(
         keras.optimizers.AdamW(
-            schedule, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None
+            schedule,
+            weight_decay=1e-4,
+            clipnorm=1.0,
+            use_ema=True,
+            ema_momentum=0.99,
+            ema_overwrite_frequency=None,
         ),
         loss=relief_loss,
         jit_compile=False,

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -20,9 +20,15 @@ from qgis.core import (
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.image import Image, RasterError
-from imagetodem_qgis.runtime.models import Model, ModelError, installed_models, open_installed_model, open_model_file
+from imagetodem_qgis.runtime.models import (
+    Model,
+    ModelError,
+    installed_models,
+    open_installed_model,
+    open_model_file,
+)
 
-Parameters = Dict[str, Any]
+Parameters = dict[str, Any]
 
 _HAIR = 1e-6
 """Pixels by which an extent may miss a pixel's border and still count as on it."""
@@ -35,12 +41,6 @@ class Refusal(ValueError):
         super().__init__(f"{parameter}: {reason}")
 
 
-def described(parameter: QgsProcessingParameterDefinition, text: str) -> QgsProcessingParameterDefinition:
-    """The parameter with its help."""
-    parameter.setHelp(text)
-    return parameter
-
-
 def advanced(parameter: QgsProcessingParameterDefinition) -> QgsProcessingParameterDefinition:
     """The parameter, shown among the advanced ones."""
     parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.FlagAdvanced)
@@ -48,7 +48,11 @@ def advanced(parameter: QgsProcessingParameterDefinition) -> QgsProcessingParame
 
 
 def opened_image(
-    algorithm: QgsProcessingAlgorithm, parameters: Parameters, name: str, bands_name: str, context: QgsProcessingContext
+    algorithm: QgsProcessingAlgorithm,
+    parameters: Parameters,
+    name: str,
+    bands_name: str,
+    context: QgsProcessingContext,
 ) -> Image:
     """The image that a raster parameter names, with the bands that a band parameter names.
 
@@ -57,7 +61,9 @@ def opened_image(
     """
     layer = algorithm.parameterAsRasterLayer(parameters, name, context)
     if layer is not None and layer.isValid() and layer.providerType() != "gdal":
-        raise Refusal(name, f"{layer.name()} comes from '{layer.providerType()}': export it to a GeoTIFF first")
+        raise Refusal(
+            name, f"{layer.name()} comes from '{layer.providerType()}': export it to a GeoTIFF first"
+        )
     source = layer.source() if layer is not None else str(parameters.get(name))
     bands = algorithm.parameterAsInts(parameters, bands_name, context) if parameters.get(bands_name) else ()
     if bands and len(bands) != 3:
@@ -73,9 +79,14 @@ def opened_image(
 
 
 def window_of_extent(
-    algorithm: QgsProcessingAlgorithm, parameters: Parameters, name: str, context: QgsProcessingContext, grid: Grid
+    algorithm: QgsProcessingAlgorithm,
+    parameters: Parameters,
+    name: str,
+    context: QgsProcessingContext,
+    grid: Grid,
 ) -> Window:
-    """The pixels of a grid that an extent parameter covers, those cut by its border included; all if it is empty.
+    """The pixels of a grid that an extent parameter covers, those cut by its border included; all if it is
+    empty.
 
     Raises:
         Refusal: the extent lies outside the raster.
@@ -96,7 +107,9 @@ def window_of_extent(
     right, bottom = math.ceil(max(columns) - _HAIR), math.ceil(max(rows) - _HAIR)
     window = Window(top, left, max(0, bottom - top), max(0, right - left)).intersection(grid.window())
     if window.is_empty():
-        raise Refusal(name, "the extent lies outside the image (INPUT): draw it over the image, or leave it empty")
+        raise Refusal(
+            name, "the extent lies outside the image (INPUT): draw it over the image, or leave it empty"
+        )
     return window
 
 
@@ -119,7 +132,9 @@ def opened_model(
         if path:
             model = open_model_file(Path(path), scratch)
         else:
-            model = open_installed_model(algorithm.parameterAsEnumString(parameters, name, context) or _default_model())
+            model = open_installed_model(
+                algorithm.parameterAsEnumString(parameters, name, context) or _default_model()
+            )
     except ModelError as error:
         raise Refusal(chosen, str(error)) from error
     if model.card.direction != "image_to_dem":
@@ -157,7 +172,9 @@ def check_destination(
             with open(path, "r+b"):
                 pass
     except OSError as error:
-        raise Refusal(name, f"{path} cannot be written ({error.strerror}): choose another, or close it") from error
+        raise Refusal(
+            name, f"{path} cannot be written ({error.strerror}): choose another, or close it"
+        ) from error
 
 
 def _default_model() -> str:

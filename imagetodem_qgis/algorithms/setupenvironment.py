@@ -40,8 +40,8 @@ class SetUpEnvironmentAlgorithm(ImageToDemAlgorithm):
         "<p>Installs the machine-learning packages that this plugin needs into a Python environment of its "
         "own. QGIS's own Python is left as it is.</p>"
         "<p>Run it once with the profile <b>predict</b> before the first Predict DEM: it downloads about "
-        "70 MB and takes about a minute. The profile <b>train</b> is needed to train generators and to use "
-        "models in Keras' or TensorFlow's format: about 450 MB, with an NVIDIA card some gigabytes.</p>"
+        "80 MB and takes about a minute. The profile <b>train</b> is needed to train generators and to use "
+        "models in Keras' or TensorFlow's format: about 400 MB, with an NVIDIA card some gigabytes.</p>"
         "<p>It is safe to run again: what is whole is kept, what is broken or was interrupted is "
         "mended.</p>"
         "<p>Without a connection to the internet, give a folder of wheels (WHEELS).</p>"
@@ -167,7 +167,9 @@ class SetUpEnvironmentAlgorithm(ImageToDemAlgorithm):
             raise QgsProcessingException(f"PYTHON: {error}") from error
         if errors:
             problems = "; ".join(f"{name} cannot be imported: {error}" for name, error in errors.items())
-            raise QgsProcessingException(f"PYTHON: {python} does not work: {problems}. Name another, or none.")
+            raise QgsProcessingException(
+                f"PYTHON: {python} does not work: {problems}. Name another, or none."
+            )
         set_python_setting(str(python))
         feedback.pushInfo(f"{python} has all that the profile {profile.name} needs: it is used as it is.")
         self._warn_of_variable(feedback)

@@ -1,4 +1,5 @@
-"""Fitting one surface to another by a shift, by a shift and a scale, or by a plane, least squares throughout."""
+"""Fitting one surface to another by a shift, by a shift and a scale, or by a plane, least squares
+throughout."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def fit_shift(surface: NDArray[np.floating], reference: NDArray[np.floating]) ->
 
 
 def fit_shift_and_scale(surface: NDArray[np.floating], reference: NDArray[np.floating]) -> ShiftAndScale:
-    """The line that leaves the least squared difference; a flat surface gets scale 0 and the reference's mean.
+    """The line that leaves the least squared difference; a flat surface gets scale 0 and the reference's
+    mean.
 
     The scale may come out negative: a surface that is upside down is then told by its negative correlation.
 

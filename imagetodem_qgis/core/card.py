@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 CARD_FILE = "model.json"
 
@@ -60,12 +62,12 @@ class ModelCard:
     licence: str
     architecture: Mapping[str, Any]
     direction: str
-    inputs: Tuple[str, ...]
-    outputs: Tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     stretch: StretchRecipe
     target: str
-    sun_azimuth: Optional[float]
-    gsd_range: Tuple[float, float]
+    sun_azimuth: float | None
+    gsd_range: tuple[float, float]
     tile_size: int
     spread_factor: float
     files: Mapping[str, str]
@@ -112,42 +114,48 @@ def parse_card(text: str) -> ModelCard:
         sun_azimuth=_azimuth(content),
         gsd_range=_gsd_range(_get(content, "ground_sampling_distance", dict)),
         tile_size=tile_size,
-        spread_factor=float(_get(content, "spread_factor", (int, float))) if "spread_factor" in content else 1.0,
+        spread_factor=_spread_factor(content),
         files=_files(_get(content, "files", dict)),
         content=content,
     )
 
 
-def _get(content: Dict[str, Any], key: str, kind: Any, called: Optional[str] = None) -> Any:
+def _get(content: dict[str, Any], key: str, kind: Any, called: str | None = None) -> Any:
     called = called or key
     if key not in content:
         raise CardError(f"{CARD_FILE} lacks the key '{called}'")
     value = content[key]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    wrong_kind = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+    # Python's JSON knows NaN and Infinity, which are numbers to no one else.
+    if wrong_kind or (isinstance(value, float) and not math.isfinite(value)):
         raise CardError(f"{CARD_FILE} has a wrong value for '{called}': {value!r}")
     return value
 
 
-def _one_of(content: Dict[str, Any], key: str, choices: Tuple[str, ...]) -> str:
+def _one_of(content: dict[str, Any], key: str, choices: tuple[str, ...]) -> str:
     value = _get(content, key, str)
     if value not in choices:
-        raise CardError(f"{CARD_FILE} has a wrong value for '{key}': {value!r}, not one of {', '.join(choices)}")
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for '{key}': {value!r}, not one of {', '.join(choices)}"
+        )
     return str(value)
 
 
 def _names(
-    content: Dict[str, Any], key: str, known: Tuple[str, ...], required: Tuple[str, ...]
-) -> Tuple[str, ...]:
+    content: dict[str, Any], key: str, known: tuple[str, ...], required: tuple[str, ...]
+) -> tuple[str, ...]:
     names = tuple(_get(content, key, list))
-    if names[: len(required)] != required or len(set(names)) != len(names) or not set(names) <= set(known):
+    repeated = any(names.count(name) > 1 for name in names)
+    if names[: len(required)] != required or repeated or not all(name in known for name in names):
         raise CardError(
-            f"{CARD_FILE} has a wrong value for '{key}': {list(names)!r} does not begin with {list(required)!r} "
+            f"{CARD_FILE} has a wrong value for '{key}': {list(names)!r} does not begin with "
+            f"{list(required)!r} "
             f"and go on with some of {list(known)!r}"
         )
     return names
 
 
-def _stretch(content: Dict[str, Any]) -> StretchRecipe:
+def _stretch(content: dict[str, Any]) -> StretchRecipe:
     method = _get(content, "method", str, "stretch.method")
     if method != "percentile":
         raise CardError(f"{CARD_FILE} has a wrong value for 'stretch.method': {method!r}, not 'percentile'")
@@ -155,28 +163,43 @@ def _stretch(content: Dict[str, Any]) -> StretchRecipe:
         float(_get(content, key, (int, float), f"stretch.{key}")) for key in ("lower", "upper", "clip")
     )
     if not 0.0 <= lower < upper <= 100.0 or clip < 1.0:
-        raise CardError(f"{CARD_FILE} has a wrong value for 'stretch': percentiles {lower} to {upper}, clip {clip}")
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for 'stretch': percentiles {lower} to {upper}, clip {clip}"
+        )
     return StretchRecipe(lower, upper, clip)
 
 
-def _azimuth(content: Dict[str, Any]) -> Optional[float]:
+def _azimuth(content: dict[str, Any]) -> float | None:
     value = _get(content, "sun_azimuth", (int, float, type(None)))
     return None if value is None else float(value) % 360.0
 
 
-def _gsd_range(content: Dict[str, Any]) -> Tuple[float, float]:
+def _spread_factor(content: dict[str, Any]) -> float:
+    factor = float(_get(content, "spread_factor", (int, float))) if "spread_factor" in content else 1.0
+    if factor <= 0.0:
+        raise CardError(f"{CARD_FILE} has a wrong value for 'spread_factor': {factor} is not positive")
+    return factor
+
+
+def _gsd_range(content: dict[str, Any]) -> tuple[float, float]:
     least, largest = (
-        float(_get(content, key, (int, float), f"ground_sampling_distance.{key}")) for key in ("minimum", "maximum")
+        float(_get(content, key, (int, float), f"ground_sampling_distance.{key}"))
+        for key in ("minimum", "maximum")
     )
     if not 0.0 < least <= largest:
-        raise CardError(f"{CARD_FILE} has a wrong value for 'ground_sampling_distance': {least} to {largest} m")
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for 'ground_sampling_distance': {least} to {largest} m"
+        )
     return least, largest
 
 
-def _files(content: Dict[str, Any]) -> Dict[str, str]:
+def _files(content: dict[str, Any]) -> dict[str, str]:
     for name, digest in content.items():
         if not isinstance(digest, str) or len(digest) != 64:
             raise CardError(f"{CARD_FILE} has a wrong value for 'files': no SHA-256 for {name}")
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise CardError(f"{CARD_FILE} has a wrong value for 'files': {name} is not a file of the model's folder")
+        # A colon leads to another drive on Windows.
+        if name.startswith(".") or any(sign in name for sign in "/\\:"):
+            raise CardError(
+                f"{CARD_FILE} has a wrong value for 'files': {name} is not a file of the model's folder"
+            )
     return dict(content)

@@ -1,13 +1,13 @@
 """Where the light comes from, and how to turn a tile so that it comes from where a model expects it.
 
-Shading tells height only to one who knows where the sun stands: turned by half a turn, a valley reads as a ridge
-(the "crater illusion"). Azimuths are in degrees clockwise from the top of the image.
+Shading tells height only to one who knows where the sun stands: turned by half a turn, a valley reads as a
+ridge (the "crater illusion"). Azimuths are in degrees clockwise from the top of the image.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,19 +28,20 @@ class Symmetry:
     quarter_turns: int = 0
     mirrored: bool = False
 
-    def apply(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn the first two axes (rows, columns) of an array."""
         if self.mirrored:
             array = array.swapaxes(0, 1)
         return np.rot90(array, self.quarter_turns)
 
-    def undo(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn the first two axes of an array back: ``undo(apply(a))`` is ``a``."""
         array = np.rot90(array, -self.quarter_turns)
         return array.swapaxes(0, 1) if self.mirrored else array
 
     def azimuth(self, azimuth: float) -> float:
-        """The azimuth in the turned image of a direction with the given azimuth in the original one, in [0, 360)."""
+        """The azimuth in the turned image of a direction with the given azimuth in the original one, in [0,
+        360)."""
         if self.mirrored:
             # Exchanging rows and columns takes "right" (90) to "down" (180) and the other way round.
             azimuth = 270.0 - azimuth
@@ -50,7 +51,7 @@ class Symmetry:
 IDENTITY = Symmetry()
 
 
-def all_symmetries() -> List[Symmetry]:
+def all_symmetries() -> list[Symmetry]:
     """The eight symmetries, rotations first."""
     return [Symmetry(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
 
@@ -63,8 +64,8 @@ def angular_distance(first: float, second: float) -> float:
 def symmetry_towards(image_azimuth: float, model_azimuth: float) -> Symmetry:
     """The symmetry that brings an image's sun nearest to the azimuth that a model was trained with.
 
-    Where several come equally near, the identity is preferred to a rotation and a rotation to a mirror image, since
-    the first named are what the ground looks like.
+    Where several come equally near, the identity is preferred to a rotation and a rotation to a mirror image,
+    since the first named are what the ground looks like.
 
     Args:
         image_azimuth: azimuth of the sun in the image, degrees clockwise from its top.

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NORMAL_CONSISTENT = 1.4826
-"""Makes the median absolute deviation of a normal distribution its standard deviation (Höhle & Höhle 2009)."""
+"""Makes the median absolute deviation of a normal distribution its standard deviation (Höhle & Höhle
+2009)."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """Contrast stretch of an image's bands to a network's input range.
 
-The limits come from the whole image, never from a tile: limits of a tile's own would make neighbouring tiles see
-the same ground differently, which shows as seams.
+The limits come from the whole image, never from a tile: limits of a tile's own would make neighbouring tiles
+see the same ground differently, which shows as seams.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ class Stretch:
         clip: largest magnitude of a stretched value.
     """
 
-    low: Tuple[float, ...]
-    high: Tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     clip: float = 1.5
 
     def apply(self, image: NDArray[np.generic]) -> FloatArray:
@@ -34,10 +33,11 @@ class Stretch:
         low = np.asarray(self.low, np.float32)
         high = np.asarray(self.high, np.float32)
         gain = 2.0 / (high - low)
-        stretched = image.astype(np.float32)
-        stretched *= gain
-        stretched -= low * gain + 1.0
-        return np.clip(stretched, -self.clip, self.clip, out=stretched)
+        stretched: FloatArray = np.multiply(image, gain, dtype=np.float32, casting="unsafe")
+        stretched -= low * gain + np.float32(1.0)
+        # Quicker than np.clip on arrays whose bands lie apart in memory.
+        np.minimum(stretched, np.float32(self.clip), out=stretched)
+        return np.maximum(stretched, np.float32(-self.clip), out=stretched)
 
 
 def percentile_stretch(

@@ -1,13 +1,12 @@
 """One surface from tiles whose heights are each known up to a constant.
 
-Every pair of overlapping tiles gives an observation of the difference of their offsets; the worker solves all of them
-together (``imagetodem_qgis/worker/solve.py``), and the tiles, lifted by their offsets, are averaged.
+Every pair of overlapping tiles gives an observation of the difference of their offsets; the worker solves all
+of them together (``imagetodem_qgis/worker/solve.py``), and the tiles, lifted by their offsets, are averaged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +50,10 @@ class PlacedTile:
     window: Window
     heights: FloatArray
     weights: FloatArray
-    spread: Optional[FloatArray] = None
+    spread: FloatArray | None = None
 
 
-def observe_overlap(first: int, one: PlacedTile, second: int, other: PlacedTile) -> Optional[OverlapObservation]:
+def observe_overlap(first: int, one: PlacedTile, second: int, other: PlacedTile) -> OverlapObservation | None:
     """Compare two tiles where they overlap; ``None`` where they share no known pixel."""
     shared = one.window.intersection(other.window)
     if shared.is_empty():
@@ -81,10 +80,10 @@ class BlendedBlock:
     """
 
     heights: FloatArray
-    spread: Optional[FloatArray]
+    spread: FloatArray | None
 
 
-def blend(block: Window, tiles: List[PlacedTile], offsets: NDArray[np.float64]) -> BlendedBlock:
+def blend(block: Window, tiles: list[PlacedTile], offsets: NDArray[np.float64]) -> BlendedBlock:
     """Average the tiles over a block of the raster, each lifted by its offset.
 
     Args:
@@ -93,13 +92,12 @@ def blend(block: Window, tiles: List[PlacedTile], offsets: NDArray[np.float64]) 
         offsets: one per tile, in the tiles' unit.
 
     Returns:
-        Weighted means of the heights, and for the spread the root of the weighted mean of the tiles' variances plus
-        the variance among the tiles (the law of total variance).
+        Weighted means of the heights, and for the spread the root of the weighted mean of the tiles'
+        variances plus the variance among the tiles (the law of total variance).
     """
     shape = (block.rows, block.columns)
     total, heights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     with_spread = bool(tiles) and tiles[0].spread is not None
-    squares = np.zeros(shape, np.float32) if with_spread else None
     for tile, offset in zip(tiles, offsets):
         shared = tile.window.intersection(block)
         here, there = shared.within(block), shared.within(tile.window)
@@ -109,14 +107,16 @@ def blend(block: Window, tiles: List[PlacedTile], offsets: NDArray[np.float64]) 
         heights[here] += weights * lifted
     with np.errstate(invalid="ignore", divide="ignore"):
         heights /= total
-    if squares is None:
+    if not with_spread:
         return BlendedBlock(heights, None)
-    # A second pass, around the blended heights: squares around 0 would lose small spreads to rounding on high ground.
+    squares = np.zeros(shape, np.float32)
+    # A second pass, around the blended heights: squares around 0 would lose small spreads to rounding on high
+    # ground.
     for tile, offset in zip(tiles, offsets):
         shared = tile.window.intersection(block)
         here, there = shared.within(block), shared.within(tile.window)
         departure = tile.heights[there] + np.float32(offset) - heights[here]
-        assert tile.spread is not None
-        squares[here] += tile.weights[there] * (departure**2 + tile.spread[there] ** 2)
+        deviation = tile.spread[there] if tile.spread is not None else np.float32(0.0)
+        squares[here] += tile.weights[there] * (departure**2 + deviation**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return BlendedBlock(heights, np.sqrt(squares / total))

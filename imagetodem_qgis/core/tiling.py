@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, List, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Window:
         """Whether the window holds no pixel."""
         return self.rows == 0 or self.columns == 0
 
-    def within(self, other: Window) -> Tuple[slice, slice]:
+    def within(self, other: Window) -> tuple[slice, slice]:
         """The slices of this window's pixels in an array that holds the pixels of ``other``."""
         row, column = self.row - other.row, self.column - other.column
         return slice(row, row + self.rows), slice(column, column + self.columns)
@@ -46,7 +46,8 @@ class TilePlan:
     Attributes:
         rows: of the raster.
         columns: of the raster.
-        tile_size: side of a tile in pixels. A raster smaller than a tile has tiles as small as itself, to be padded.
+        tile_size: side of a tile in pixels. A raster smaller than a tile has tiles as small as itself, to be
+            padded.
         overlap: least overlap of neighbours in pixels.
         row_starts: first row of each row of tiles.
         column_starts: first column of each column of tiles.
@@ -56,8 +57,8 @@ class TilePlan:
     columns: int
     tile_size: int
     overlap: int
-    row_starts: Tuple[int, ...]
-    column_starts: Tuple[int, ...]
+    row_starts: tuple[int, ...]
+    column_starts: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.row_starts) * len(self.column_starts)
@@ -72,14 +73,15 @@ class TilePlan:
             min(self.tile_size, self.columns),
         )
 
-    def earlier_neighbours(self, index: int) -> List[int]:
-        """The tiles beside, above and diagonally above a tile that come before it and may share pixels with it."""
+    def earlier_neighbours(self, index: int) -> list[int]:
+        """The tiles beside, above and diagonally above a tile that come before it and may share pixels with
+        it."""
         row, column = divmod(index, len(self.column_starts))
         across = len(self.column_starts)
         candidates = ((row, column - 1), (row - 1, column - 1), (row - 1, column), (row - 1, column + 1))
         return [r * across + c for r, c in candidates if r >= 0 and 0 <= c < across]
 
-    def touching(self, window: Window) -> List[int]:
+    def touching(self, window: Window) -> list[int]:
         """The tiles that share a pixel with a window."""
         side_rows, side_columns = min(self.tile_size, self.rows), min(self.tile_size, self.columns)
         rows = _touching(self.row_starts, side_rows, window.row, window.row + window.rows)
@@ -104,7 +106,12 @@ def plan_tiles(rows: int, columns: int, tile_size: int, overlap: int) -> TilePla
     if not 0 <= overlap < tile_size:
         raise ValueError(f"an overlap of {overlap} does not fit tiles of {tile_size}")
     return TilePlan(
-        rows, columns, tile_size, overlap, _starts(rows, tile_size, overlap), _starts(columns, tile_size, overlap)
+        rows,
+        columns,
+        tile_size,
+        overlap,
+        _starts(rows, tile_size, overlap),
+        _starts(columns, tile_size, overlap),
     )
 
 
@@ -116,8 +123,8 @@ def blending_weights(tile_size: int, overlap: int) -> FloatArray:
         overlap: width of the fall in pixels.
 
     Returns:
-        (tile_size, tile_size) float32, positive, symmetric. The fall is a smoothstep, so that the blended surface
-        has no crease where a tile begins.
+        (tile_size, tile_size) float32, positive, symmetric. The fall is a smoothstep, so that the blended
+        surface has no crease where a tile begins.
     """
     distance = np.minimum(np.arange(tile_size), np.arange(tile_size)[::-1]) + 0.5
     ramp = np.clip(distance / max(1, overlap), 0.0, 1.0)
@@ -135,7 +142,8 @@ def blocks(rows: int, columns: int, block_size: int) -> Iterator[Window]:
 def pad_to_tile(array: NDArray[np.float32], tile_size: int) -> NDArray[np.float32]:
     """Extend an array (rows, columns, ...) to a tile by mirroring it at its lower and right border.
 
-    The image goes on beyond its border the way it comes from it, which a network takes better than an edge to black.
+    The image goes on beyond its border the way it comes from it, which a network takes better than an edge to
+    black.
     """
     rows, columns = array.shape[:2]
     if (rows, columns) == (tile_size, tile_size):
@@ -144,7 +152,7 @@ def pad_to_tile(array: NDArray[np.float32], tile_size: int) -> NDArray[np.float3
     return np.pad(array, padding, mode="symmetric")
 
 
-def _starts(size: int, tile_size: int, overlap: int) -> Tuple[int, ...]:
+def _starts(size: int, tile_size: int, overlap: int) -> tuple[int, ...]:
     if size <= tile_size:
         return (0,)
     count = -(-(size - overlap) // (tile_size - overlap))
@@ -152,5 +160,5 @@ def _starts(size: int, tile_size: int, overlap: int) -> Tuple[int, ...]:
     return tuple(round(number * last / (count - 1)) for number in range(count))
 
 
-def _touching(starts: Tuple[int, ...], side: int, first: int, end: int) -> List[int]:
+def _touching(starts: tuple[int, ...], side: int, first: int, end: int) -> list[int]:
     return [number for number, start in enumerate(starts) if start < end and start + side > first]

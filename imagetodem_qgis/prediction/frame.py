@@ -1,10 +1,10 @@
-"""The frame of a prediction: the pixels that the network sees, the size of one on the ground, the light's turn."""
+"""The frame of a prediction: the pixels that the network sees, the size of one on the ground, the light's
+turn."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 from imagetodem_qgis.core.card import ModelCard
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
@@ -25,7 +25,8 @@ class Frame:
 
     Attributes:
         grid: of the output, the image's own pixels of the window.
-        work: of the network's pixels over the same extent; the same as ``grid`` unless the image is resampled.
+        work: of the network's pixels over the same extent; the same as ``grid`` unless the image is
+            resampled.
         gsd: ground sampling distance of ``work`` in metres, as told to the network.
         plan: tiles over ``work``.
         symmetry: turns a tile towards the model's light.
@@ -66,16 +67,19 @@ def frame_of(request: Request, listener: Listener) -> Frame:
     elif ground is None:
         unit, scale = "pixel", 1.0
         listener.warn(
-            "The image has no coordinate reference system, so the size of a pixel is unknown: heights are in units of "
+            "The image has no coordinate reference system, so the size of a pixel is unknown: "
+            "heights are in units of "
             "a pixel. Assign a CRS to get metres."
         )
     else:
         unit, scale = "m", gsd
-        listener.say("Without known heights the DEM holds metres of relief around 0, not metres above sea level.")
+        listener.say(
+            "Without known heights the DEM holds metres of relief around 0, not metres above sea level."
+        )
     return Frame(grid, work, gsd, plan, symmetry, sun, unit, scale)
 
 
-def _work_grid(grid: Grid, ground: Optional[Ground], card: ModelCard, listener: Listener) -> Tuple[Grid, float]:
+def _work_grid(grid: Grid, ground: Ground | None, card: ModelCard, listener: Listener) -> tuple[Grid, float]:
     if ground is None:
         return grid, card.typical_gsd()
     across, down = ground.pixel_size()
@@ -85,7 +89,8 @@ def _work_grid(grid: Grid, ground: Optional[Ground], card: ModelCard, listener: 
     if own < least / _FAR or own > largest * _FAR:
         wanted = min(max(own, least), largest)
         listener.warn(
-            f"A pixel is {own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The image is read at "
+            f"A pixel is {own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The "
+            "image is read at "
             f"{wanted:.4g} m and the DEM brought back to the image's pixels."
         )
     elif max(across, down) / min(across, down) < _OBLONG:
@@ -99,8 +104,8 @@ def _work_grid(grid: Grid, ground: Optional[Ground], card: ModelCard, listener: 
 
 
 def _light(
-    request: Request, grid: Grid, ground: Optional[Ground], card: ModelCard, listener: Listener
-) -> Tuple[Symmetry, str]:
+    request: Request, grid: Grid, ground: Ground | None, card: ModelCard, listener: Listener
+) -> tuple[Symmetry, str]:
     if request.sun_azimuth is not None:
         azimuth, source = request.sun_azimuth, "as given"
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, List, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +51,9 @@ def predict_dem(request: Request, listener: Listener) -> Result:
                      "model": request.model.engines[request.engine]})  # fmt: skip
         stretch = _stretch_of(image, request)
         opened = worker.receive().header
-        listener.say(f"{len(plan)} tiles of {card.tile_size} pixels with {opened['engine']} on {opened['device']}.")
+        listener.say(
+            f"{len(plan)} tiles of {card.tile_size} pixels with {opened['engine']} on {opened['device']}."
+        )
         weights = blending_weights(card.tile_size, plan.overlap)
         store = stack.enter_context(TileStore(plan, weights, request.scratch, spread))
         reader = image.reader(request.window, frame.work.rows, frame.work.columns)
@@ -60,7 +61,9 @@ def predict_dem(request: Request, listener: Listener) -> Result:
         run.run(worker, request.batch_size, _Share(listener, 0.0, _SHARE_OF_TILES))
         offsets = _solve(worker, run.observations, run.areas)
         worker.close()
-        surface = _Surface(request, frame, store, offsets, _metadata(request, frame, stretch, opened, len(store)))
+        surface = _Surface(
+            request, frame, store, offsets, _metadata(request, frame, stretch, opened, len(store))
+        )
         extremes = surface.write(_Share(listener, _SHARE_OF_TILES, 1.0))
     return Result(len(store), *extremes, frame.unit)
 
@@ -74,12 +77,14 @@ def _stretch_of(image: Image, request: Request) -> Stretch:
 
 
 def _solve(
-    worker: WorkerClient, observations: List[OverlapObservation], areas: NDArray[np.float64]
+    worker: WorkerClient, observations: list[OverlapObservation], areas: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     pairs = np.array([(o.first, o.second) for o in observations], np.int64).reshape(-1, 2)
     differences = np.array([o.difference for o in observations], np.float64)
     weights = np.array([o.weight for o in observations], np.float64)
-    solved: NDArray[np.float64] = worker.ask({"type": "solve"}, [pairs, differences, weights, areas]).arrays[0]
+    solved: NDArray[np.float64] = worker.ask({"type": "solve"}, [pairs, differences, weights, areas]).arrays[
+        0
+    ]
     return solved
 
 
@@ -92,7 +97,7 @@ class _Surface:
         frame: Frame,
         store: TileStore,
         offsets: NDArray[np.float64],
-        metadata: Dict[str, str],
+        metadata: dict[str, str],
     ) -> None:
         self._request, self._frame, self._store = request, frame, store
         self._offsets, self._metadata = offsets, metadata
@@ -110,7 +115,11 @@ class _Surface:
             if self._request.confidence is not None:
                 confidence = stack.enter_context(
                     SurfaceWriter(
-                        self._request.confidence, grid, unit, "one standard deviation of the height", self._metadata
+                        self._request.confidence,
+                        grid,
+                        unit,
+                        "one standard deviation of the height",
+                        self._metadata,
                     )
                 )
             if self._frame.is_resampled:
@@ -123,7 +132,7 @@ class _Surface:
         return "relative height" if self._request.model.card.target == "relative" else "relief around 0"
 
     def _write_blended(
-        self, dem: SurfaceWriter, confidence: Optional[SurfaceWriter], listener: Listener, masked: bool
+        self, dem: SurfaceWriter, confidence: SurfaceWriter | None, listener: Listener, masked: bool
     ) -> None:
         frame, plan = self._frame, self._frame.plan
         reader = self._request.image.reader(self._request.window, frame.work.rows, frame.work.columns)
@@ -135,15 +144,22 @@ class _Surface:
             tiles = [self._store.get(index, confidence is not None) for index in indices]
             block = blend(window, tiles, self._offsets[indices])
             unknown = ~reader.read_valid(window) if masked else None
-            self._put(dem, window, block.heights * np.float32(frame.scale) + np.float32(self._base), unknown, masked)
+            self._put(
+                dem, window, block.heights * np.float32(frame.scale) + np.float32(self._base), unknown, masked
+            )
             if confidence is not None and block.spread is not None:
                 self._put(confidence, window, block.spread * np.float32(frame.scale), unknown, False)
             listener.progress(100.0 * (number + 1) / len(windows))
 
-    def _write_resampled(self, dem: SurfaceWriter, confidence: Optional[SurfaceWriter], listener: Listener) -> None:
+    def _write_resampled(
+        self, dem: SurfaceWriter, confidence: SurfaceWriter | None, listener: Listener
+    ) -> None:
         """Blend on the network's grid into temporary files, then bring those to the image's grid."""
         frame = self._frame
-        work_dem, work_confidence = self._request.scratch / "work_dem.tif", self._request.scratch / "work_sigma.tif"
+        work_dem, work_confidence = (
+            self._request.scratch / "work_dem.tif",
+            self._request.scratch / "work_sigma.tif",
+        )
         with ExitStack() as stack:
             first = stack.enter_context(SurfaceWriter(work_dem, frame.work, overviews=False))
             second = None
@@ -166,7 +182,7 @@ class _Surface:
         writer: SurfaceWriter,
         window: Window,
         values: NDArray[np.float32],
-        unknown: Optional[NDArray[np.bool_]],
+        unknown: NDArray[np.bool_] | None,
         counts: bool,
     ) -> None:
         if unknown is not None:
@@ -174,10 +190,15 @@ class _Surface:
         writer.write(window, values)
         if counts and np.isfinite(values).any():
             least, largest = self._extremes
-            self._extremes = (float(np.nanmin([least, np.nanmin(values)])), float(np.nanmax([largest, np.nanmax(values)])))
+            self._extremes = (
+                float(np.nanmin([least, np.nanmin(values)])),
+                float(np.nanmax([largest, np.nanmax(values)])),
+            )
 
 
-def _metadata(request: Request, frame: Frame, stretch: Stretch, opened: Dict[str, str], tiles: int) -> Dict[str, str]:
+def _metadata(
+    request: Request, frame: Frame, stretch: Stretch, opened: dict[str, str], tiles: int
+) -> dict[str, str]:
     """The recipe, as items of the output file."""
     card = request.model.card
     return {
@@ -186,7 +207,9 @@ def _metadata(request: Request, frame: Frame, stretch: Stretch, opened: Dict[str
         "IMAGETODEM_TARGET": card.target,
         "IMAGETODEM_ENGINE": f"{opened['engine']} on {opened['device']}",
         "IMAGETODEM_BANDS": ",".join(str(band) for band in request.image.bands),
-        "IMAGETODEM_STRETCH": "; ".join(f"{low:.6g} to {high:.6g}" for low, high in zip(stretch.low, stretch.high)),
+        "IMAGETODEM_STRETCH": "; ".join(
+            f"{low:.6g} to {high:.6g}" for low, high in zip(stretch.low, stretch.high)
+        ),
         "IMAGETODEM_TILES": f"{tiles} of {card.tile_size} pixels, overlap {frame.plan.overlap}",
         "IMAGETODEM_GROUND_SAMPLING_DISTANCE": f"{frame.gsd:.6g} m" if frame.unit == "m" else "unknown",
         "IMAGETODEM_SUN_AZIMUTH": frame.sun,
@@ -200,7 +223,9 @@ def _check_disk(request: Request, frame: Frame) -> None:
     tiles = len(frame.plan) * frame.plan.tile_size**2 * _BYTES * rasters
     work = frame.work.rows * frame.work.columns * _BYTES * rasters if frame.is_resampled else 0
     check_space(request.scratch, tiles + work, "The prediction's temporary file")
-    check_space(Path(request.output).parent, frame.grid.rows * frame.grid.columns * _BYTES, "The DEM (OUTPUT)")
+    check_space(
+        Path(request.output).parent, frame.grid.rows * frame.grid.columns * _BYTES, "The DEM (OUTPUT)"
+    )
 
 
 class _Share:

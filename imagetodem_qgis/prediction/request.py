@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Protocol
 
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.image import Image
@@ -61,9 +61,9 @@ class Request:
     device: str
     overlap: float
     batch_size: int
-    sun_azimuth: Optional[float]
+    sun_azimuth: float | None
     output: Path
-    confidence: Optional[Path]
+    confidence: Path | None
     scratch: Path
 
 

@@ -1,4 +1,5 @@
-"""The tiles' answers on disk between the network and the blending, so that memory does not grow with the raster."""
+"""The tiles' answers on disk between the network and the blending, so that memory does not grow with the
+raster."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Optional, Type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +37,18 @@ class TileStore:
         self.weights = weights
         self._pixels = min(plan.tile_size, plan.rows) * min(plan.tile_size, plan.columns)
         self._with_spread = with_spread
-        self._places: Dict[int, int] = {}
+        self._places: dict[int, int] = {}
         # The system removes the file when this process ends, however it ends.
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the store
 
     def __enter__(self) -> TileStore:
         return self
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._file.close()
 
@@ -58,7 +58,7 @@ class TileStore:
     def __len__(self) -> int:
         return len(self._places)
 
-    def put(self, index: int, heights: FloatArray, spread: Optional[FloatArray]) -> None:
+    def put(self, index: int, heights: FloatArray, spread: FloatArray | None) -> None:
         """Keep a tile's answer."""
         place = self._places.setdefault(index, len(self._places))
         self._file.seek(place * self._record_size())

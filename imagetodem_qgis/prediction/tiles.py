@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Deque, Iterator, List, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +42,17 @@ class TileRun:
     """
 
     def __init__(
-        self, frame: Frame, card: ModelCard, reader: BandReader, stretch: Stretch, store: TileStore, spread: bool
+        self,
+        frame: Frame,
+        card: ModelCard,
+        reader: BandReader,
+        stretch: Stretch,
+        store: TileStore,
+        spread: bool,
     ) -> None:
         self._frame, self._card, self._reader = frame, card, reader
         self._stretch, self._store, self._spread = stretch, store, spread
-        self.observations: List[OverlapObservation] = []
+        self.observations: list[OverlapObservation] = []
         self.areas = np.zeros(len(frame.plan))
 
     def run(self, worker: WorkerClient, batch_size: int, listener: Listener) -> None:
@@ -55,7 +62,7 @@ class TileRun:
             Cancelled: the user cancelled.
             WorkerError: the worker died or refused.
         """
-        under_way: Deque[List[_TileInput]] = deque()
+        under_way: deque[list[_TileInput]] = deque()
         for batch in _in_batches(self._inputs(listener), batch_size):
             worker.send({"type": "predict"}, [np.stack([tile.planes for tile in batch])])
             under_way.append(batch)
@@ -75,8 +82,9 @@ class TileRun:
     def _planes(self, values: NDArray[np.generic], valid: NDArray[np.bool_]) -> FloatArray:
         """The network's input of one tile, turned towards its light."""
         stretched = self._stretch.apply(values)
-        # The middle of the range is what training fills unknown pixels with.
-        stretched[~valid] = 0.0
+        if not valid.all():
+            # The middle of the range is what training fills unknown pixels with.
+            stretched[~valid] = 0.0
         turned = self._frame.symmetry.apply(pad_to_tile(stretched, self._card.tile_size))
         planes = np.empty(turned.shape[:2] + (len(self._card.inputs),), np.float32)
         planes[..., :3] = turned
@@ -84,7 +92,7 @@ class TileRun:
             planes[..., self._card.inputs.index(LOG_GSD)] = np.log(self._frame.gsd / _REFERENCE_GSD)
         return planes
 
-    def _collect(self, worker: WorkerClient, batch: List[_TileInput], listener: Listener) -> None:
+    def _collect(self, worker: WorkerClient, batch: list[_TileInput], listener: Listener) -> None:
         answers = worker.receive().arrays[0]
         for tile, answer in zip(batch, answers):
             self._keep(tile, answer)
@@ -95,28 +103,32 @@ class TileRun:
         answer = self._frame.symmetry.undo(answer)[: window.rows, : window.columns]
         heights = np.ascontiguousarray(answer[..., 0])
         if not np.isfinite(heights).all():
-            raise ValueError(f"the model '{self._card.name}' answered tile {tile.index} with values that are no numbers")
+            raise ValueError(
+                f"the model '{self._card.name}' answered tile {tile.index} with values that are no numbers"
+            )
         if self._card.target == "relief_per_pixel":
             # The network's heights have no zero of their own.
             heights -= heights.mean(where=tile.valid, dtype=np.float64)
         self._store.put(tile.index, heights, self._deviation(answer))
         self.areas[tile.index] = tile.valid.sum()
-        placed = PlacedTile(window, heights, self._store.weights[: window.rows, : window.columns] * tile.valid)
+        placed = PlacedTile(
+            window, heights, self._store.weights[: window.rows, : window.columns] * tile.valid
+        )
         for neighbour in self._frame.plan.earlier_neighbours(tile.index):
             if neighbour in self._store:
                 observed = observe_overlap(tile.index, placed, neighbour, self._store.get(neighbour))
                 if observed is not None:
                     self.observations.append(observed)
 
-    def _deviation(self, answer: FloatArray) -> Optional[FloatArray]:
+    def _deviation(self, answer: FloatArray) -> FloatArray | None:
         if not self._spread:
             return None
         log_scale = answer[..., self._card.outputs.index("log_scale")]
         return np.exp(log_scale) * _LAPLACE_DEVIATION * np.float32(self._card.spread_factor)
 
 
-def _in_batches(items: Iterator[_TileInput], size: int) -> Iterator[List[_TileInput]]:
-    batch: List[_TileInput] = []
+def _in_batches(items: Iterator[_TileInput], size: int) -> Iterator[list[_TileInput]]:
+    batch: list[_TileInput] = []
     for item in items:
         batch.append(item)
         if len(batch) == size:

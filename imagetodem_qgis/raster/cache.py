@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 from osgeo import gdal
 
@@ -12,8 +12,8 @@ _BYTES = 64 * 1024 * 1024
 
 @contextmanager
 def small_block_cache() -> Iterator[None]:
-    """Limit GDAL's block cache, which is one for the whole process and by default a twentieth of the memory, so that
-    memory does not grow with the raster. It is put back as it was."""
+    """Limit GDAL's block cache, which is one for the whole process and by default a twentieth of the memory,
+    so that memory does not grow with the raster. It is put back as it was."""
     before = gdal.GetCacheMax()
     gdal.SetCacheMax(min(before, _BYTES))
     try:

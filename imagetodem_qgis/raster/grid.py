@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 from osgeo import osr
 
 from imagetodem_qgis.core.tiling import Window
 
-Vector = Tuple[float, float]
+Vector = tuple[float, float]
 
 _METRES_PER_DEGREE = 111_320.0
 
@@ -29,7 +28,7 @@ class Ground:
     down: Vector
     latitude: float
 
-    def pixel_size(self) -> Tuple[float, float]:
+    def pixel_size(self) -> tuple[float, float]:
         """Metres of a column's and of a row's step."""
         return math.hypot(*self.right), math.hypot(*self.down)
 
@@ -47,7 +46,7 @@ class Grid:
 
     columns: int
     rows: int
-    geotransform: Tuple[float, float, float, float, float, float]
+    geotransform: tuple[float, float, float, float, float, float]
     crs: str
 
     def window(self) -> Window:
@@ -75,17 +74,19 @@ class Grid:
             (a * (y - top) - d * (x - left)) / determinant,
         )
 
-    def ground(self) -> Optional[Ground]:
-        """What a pixel is on the ground, at the raster's centre; ``None`` without a CRS that leads to the ground.
+    def ground(self) -> Ground | None:
+        """What a pixel is on the ground, at the raster's centre; ``None`` without a CRS that leads to the
+        ground.
 
-        The true lengths are taken through geographic coordinates, whatever the CRS: a Web Mercator "metre" is none
-        away from the equator, a foot is none anywhere.
+        The true lengths are taken through geographic coordinates, whatever the CRS: a Web Mercator "metre" is
+        none away from the equator, a foot is none anywhere.
         """
         if not self.crs:
             return None
         middle = (self.columns / 2.0, self.rows / 2.0)
-        # A step of a few pixels, so that rounding in the transformation does not count.
-        step = max(1.0, min(self.columns, self.rows) / 4.0)
+        # A few pixels, so that rounding in the transformation does not count; no more, since the size of a
+        # pixel changes over a large raster.
+        step = min(8.0, max(1.0, min(self.columns, self.rows) / 4.0))
         places = [middle, (middle[0] + step, middle[1]), (middle[0], middle[1] + step)]
         geographic = _to_longitude_latitude(self.crs, [self.to_map(*place) for place in places])
         if geographic is None:
@@ -106,7 +107,8 @@ class Grid:
     def sun_in_image(self, azimuth: float) -> float:
         """A direction's azimuth from the top of the image, given its azimuth from north; degrees clockwise.
 
-        Where the raster's place on the ground is unknown, north is taken to be where its map coordinates grow.
+        Where the raster's place on the ground is unknown, north is taken to be where its map coordinates
+        grow.
         """
         ground = self.ground()
         if ground is not None:
@@ -120,7 +122,7 @@ class Grid:
         return math.degrees(math.atan2(along_right, -along_down)) % 360.0
 
 
-def _to_longitude_latitude(crs: str, places: list[Vector]) -> Optional[list[Vector]]:
+def _to_longitude_latitude(crs: str, places: list[Vector]) -> list[Vector] | None:
     source, target = osr.SpatialReference(), osr.SpatialReference()
     try:
         if source.ImportFromWkt(crs) != 0 or target.ImportFromEPSG(4326) != 0:
@@ -131,7 +133,8 @@ def _to_longitude_latitude(crs: str, places: list[Vector]) -> Optional[list[Vect
             return None
         transformation = osr.CoordinateTransformation(source, target)
         converted = [transformation.TransformPoint(x, y)[:2] for x, y in places]
-    # GDAL tells of a CRS without a way to the ground by a code or by an exception, as its bindings are set up.
+    # GDAL tells of a CRS without a way to the ground by a code or by an exception, as its bindings are set
+    # up.
     except RuntimeError:
         return None
     if not all(math.isfinite(value) for place in converted for value in place):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,13 @@ _UNPLACED = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 """Geotransform of an image without one: where QGIS shows it, its rows going down from 0."""
 _SAMPLED_PIXELS = 1_500_000
 _SAMPLED_WINDOWS_ACROSS = 24
-_SUN_AZIMUTH_KEYS = ("SUN_AZIMUTH", "MEAN_SOLAR_AZIMUTH_ANGLE", "MEAN_SUN_AZIMUTH_ANGLE", "view:sun_azimuth", "SunAzimuth")
+_SUN_AZIMUTH_KEYS = (
+    "SUN_AZIMUTH",
+    "MEAN_SOLAR_AZIMUTH_ANGLE",
+    "MEAN_SUN_AZIMUTH_ANGLE",
+    "view:sun_azimuth",
+    "SunAzimuth",
+)
 
 
 class RasterError(ValueError):
@@ -26,7 +33,8 @@ class RasterError(ValueError):
 
 
 class Pixels(NamedTuple):
-    """Pixels of a window: values (rows, columns, 3) in the raster's dtype, and which are known (rows, columns)."""
+    """Pixels of a window: values (rows, columns, 3) in the raster's dtype, and which are known (rows,
+    columns)."""
 
     values: NDArray[np.generic]
     valid: NDArray[np.bool_]
@@ -37,7 +45,8 @@ class Image:
 
     Args:
         path: anything that GDAL opens.
-        bands: numbers of the red, green and blue band from 1; by colour interpretation, else 1, 2, 3, if empty.
+        bands: numbers of the red, green and blue band from 1; by colour interpretation, else 1, 2, 3, if
+            empty.
 
     Raises:
         RasterError: the raster cannot be opened, has too few bands, or none that make a colour image.
@@ -46,7 +55,7 @@ class Image:
     def __init__(self, path: str, bands: Sequence[int] = ()) -> None:
         self.path = path
         self._dataset = open_raster(path)
-        self.bands: Tuple[int, ...] = tuple(bands) or self._colour_bands()
+        self.bands: tuple[int, ...] = tuple(bands) or self._colour_bands()
         self._check_bands()
         self.grid = Grid(
             self._dataset.RasterXSize,
@@ -76,8 +85,8 @@ class Image:
         return self._reader.read(window)
 
     def reader(self, window: Window, rows: int, columns: int) -> BandReader:
-        """A reader of a window of the image, resampled to rows × columns pixels: averaged where that is fewer,
-        interpolated by cubic convolution where it is more."""
+        """A reader of a window of the image, resampled to rows × columns pixels: averaged where that is
+        fewer, interpolated by cubic convolution where it is more."""
         if (rows, columns) == (window.rows, window.columns):
             return BandReader(self._dataset, self.bands, (window.row, window.column))
         fewer = rows <= window.rows and columns <= window.columns
@@ -88,17 +97,26 @@ class Image:
             "height": rows,
         }
         colours = gdal.Translate(
-            "", self._dataset, bandList=list(self.bands), resampleAlg="average" if fewer else "cubic", **options
+            "",
+            self._dataset,
+            bandList=list(self.bands),
+            resampleAlg="average" if fewer else "cubic",
+            **options,
         )
         masks = gdal.Translate(
-            "", self._dataset, bandList=[f"mask,{band}" for band in self.bands], resampleAlg="nearest", **options
+            "",
+            self._dataset,
+            bandList=[f"mask,{band}" for band in self.bands],
+            resampleAlg="nearest",
+            **options,
         )
         if colours is None or masks is None:
             raise RasterError(f"{self.path} cannot be resampled: {gdal.GetLastErrorMsg()}")
         return BandReader(colours, (1, 2, 3), masks=masks, nodata_from=(self._dataset, self.bands))
 
     def sample(self) -> NDArray[np.generic]:
-        """Known pixels from all over the image, (n, 3): all of a small image, evenly spread windows of a large one."""
+        """Known pixels from all over the image, (n, 3): all of a small image, evenly spread windows of a
+        large one."""
         rows, columns = self.grid.rows, self.grid.columns
         if rows * columns <= _SAMPLED_PIXELS:
             values, valid = self.read(self.grid.window())
@@ -112,7 +130,7 @@ class Image:
                 parts.append(values[valid])
         return np.concatenate(parts)
 
-    def sun_azimuth(self) -> Optional[float]:
+    def sun_azimuth(self) -> float | None:
         """The sun's azimuth from the raster's metadata, degrees clockwise from north, if it is there."""
         for domain in self._dataset.GetMetadataDomainList() or [""]:
             if domain.startswith("xml:"):
@@ -127,8 +145,8 @@ class Image:
                     return azimuth % 360.0
         return None
 
-    def _colour_bands(self) -> Tuple[int, ...]:
-        found: List[int] = []
+    def _colour_bands(self) -> tuple[int, ...]:
+        found: list[int] = []
         interpretations = [
             self._dataset.GetRasterBand(band).GetColorInterpretation()
             for band in range(1, self._dataset.RasterCount + 1)
@@ -143,15 +161,20 @@ class Image:
         first = self._dataset.GetRasterBand(1) if count else None
         if first is not None and first.GetColorInterpretation() == gdal.GCI_PaletteIndex:
             raise RasterError(
-                f"{self.path} is paletted: its values are numbers of colours, not brightness. Convert it first, with "
+                f"{self.path} is paletted: its values are numbers of colours, not brightness. Convert "
+                "it first, with "
                 "'PCT to RGB' (gdal:pcttorgb)"
             )
         if len(self.bands) != 3:
             raise RasterError(f"three bands are needed (red, green, blue), {len(self.bands)} were given")
         if count < 3:
-            raise RasterError(f"{self.path} has {count} band{'s' * (count != 1)}; red, green and blue are needed")
+            raise RasterError(
+                f"{self.path} has {count} band{'s' * (count != 1)}; red, green and blue are needed"
+            )
         if not all(1 <= band <= count for band in self.bands):
-            raise RasterError(f"{self.path} has the bands 1 to {count}, not {', '.join(map(str, self.bands))}")
+            raise RasterError(
+                f"{self.path} has the bands 1 to {count}, not {', '.join(map(str, self.bands))}"
+            )
         for band in self.bands:
             if gdal.DataTypeIsComplex(self._dataset.GetRasterBand(band).DataType):
                 raise RasterError(
@@ -166,9 +189,9 @@ class BandReader:
         self,
         dataset: gdal.Dataset,
         bands: Sequence[int],
-        origin: Tuple[int, int] = (0, 0),
-        masks: Optional[gdal.Dataset] = None,
-        nodata_from: Optional[Tuple[gdal.Dataset, Sequence[int]]] = None,
+        origin: tuple[int, int] = (0, 0),
+        masks: gdal.Dataset | None = None,
+        nodata_from: tuple[gdal.Dataset, Sequence[int]] | None = None,
     ) -> None:
         self._dataset, self._masks = dataset, masks
         self._origin = origin
@@ -176,17 +199,13 @@ class BandReader:
         source, source_bands = nodata_from or (dataset, bands)
         described = [source.GetRasterBand(band) for band in source_bands]
         self._flags = [band.GetMaskFlags() for band in described]
-        # Where 0 stands for "nothing here" in whole numbers, a dark pixel may well be 0 in one band: it counts as
-        # unknown only if all three are. Any other nodata value is unknown wherever it stands.
-        self._zero_is_nodata = all(
-            band.GetNoDataValue() == 0 and band.DataType not in (gdal.GDT_Float32, gdal.GDT_Float64)
-            for band in described
-        )
+        self._nodata_is_a_brightness = all(_is_brightness(band) for band in described)
 
     def read(self, window: Window) -> Pixels:
         """Values and validity of a window, counted from the reader's own first pixel."""
         place = self._place(window)
-        values = np.stack([read_band(band, place) for band in self._bands], axis=-1)
+        # Band by band in memory, so that what is done to a whole band runs over it at full speed.
+        values = np.moveaxis(np.stack([read_band(band, place) for band in self._bands]), 0, -1)
         valid = self._unmasked(place)
         if values.dtype.kind == "f":
             valid &= np.isfinite(values).all(axis=-1)
@@ -197,10 +216,10 @@ class BandReader:
         floating = self._bands[0].DataType in (gdal.GDT_Float32, gdal.GDT_Float64)
         return self.read(window).valid if floating else self._unmasked(self._place(window))
 
-    def _place(self, window: Window) -> Tuple[int, int, int, int]:
+    def _place(self, window: Window) -> tuple[int, int, int, int]:
         return self._origin[1] + window.column, self._origin[0] + window.row, window.columns, window.rows
 
-    def _unmasked(self, place: Tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    def _unmasked(self, place: tuple[int, int, int, int]) -> NDArray[np.bool_]:
         masks = [
             read_band(self._mask(number), place) > 0
             for number, flags in enumerate(self._flags)
@@ -208,10 +227,14 @@ class BandReader:
         ]
         if not masks:
             return np.ones((place[3], place[2]), bool)
-        return np.any(masks, axis=0) if self._zero_is_nodata else np.all(masks, axis=0)
+        return np.any(masks, axis=0) if self._nodata_is_a_brightness else np.all(masks, axis=0)
 
     def _mask(self, number: int) -> gdal.Band:
-        return self._masks.GetRasterBand(number + 1) if self._masks is not None else self._bands[number].GetMaskBand()
+        return (
+            self._masks.GetRasterBand(number + 1)
+            if self._masks is not None
+            else self._bands[number].GetMaskBand()
+        )
 
 
 def open_raster(path: str) -> gdal.Dataset:
@@ -232,7 +255,7 @@ def open_raster(path: str) -> gdal.Dataset:
     return dataset
 
 
-def read_band(band: gdal.Band, place: Tuple[int, int, int, int]) -> NDArray[np.generic]:
+def read_band(band: gdal.Band, place: tuple[int, int, int, int]) -> NDArray[np.generic]:
     """Read a window of a band.
 
     Args:
@@ -253,3 +276,12 @@ def read_band(band: gdal.Band, place: Tuple[int, int, int, int]) -> NDArray[np.g
         raise RasterError(f"pixels cannot be read ({reason}): the file may be truncated or damaged")
     return values
 
+
+def _is_brightness(band: gdal.Band) -> bool:
+    """Whether a band's nodata value is also its darkest or brightest value, as 0 or 255 of bytes.
+
+    A dark pixel may well be 0, and snow 255, in one band: such a pixel counts as unknown only if all three
+    bands say so. Any other nodata value means unknown wherever it stands.
+    """
+    largest = {gdal.GDT_Byte: 255, gdal.GDT_UInt16: 65535}.get(band.DataType)
+    return largest is not None and band.GetNoDataValue() in (0, largest)

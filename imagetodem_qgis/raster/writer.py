@@ -6,7 +6,6 @@ import glob
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Optional, Type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,8 @@ _SMALLEST_OVERVIEW = 256
 class SurfaceWriter:
     """A Float32 GeoTIFF with nodata, overviews and metadata; used as a context manager.
 
-    What is written goes to a hidden file beside ``path``, which takes its place when the block is left without an
-    error; otherwise it is removed and whatever was at ``path`` stays.
+    What is written goes to a hidden file beside ``path``, which takes its place when the block is left
+    without an error; otherwise it is removed and whatever was at ``path`` stays.
 
     Args:
         path: of the file to appear.
@@ -59,7 +58,7 @@ class SurfaceWriter:
         grid: Grid,
         unit: str = "",
         description: str = "",
-        metadata: Optional[Dict[str, str]] = None,
+        metadata: dict[str, str] | None = None,
         overviews: bool = True,
     ) -> None:
         self._path = path
@@ -69,7 +68,9 @@ class SurfaceWriter:
         driver = gdal.GetDriverByName("GTiff")
         gdal.ErrorReset()
         try:
-            dataset = driver.Create(str(self._partial), grid.columns, grid.rows, 1, gdal.GDT_Float32, _OPTIONS)
+            dataset = driver.Create(
+                str(self._partial), grid.columns, grid.rows, 1, gdal.GDT_Float32, _OPTIONS
+            )
         except RuntimeError as error:
             raise RasterError(f"{path} cannot be written: {error}") from error
         if dataset is None:
@@ -81,7 +82,7 @@ class SurfaceWriter:
         band.SetNoDataValue(NODATA)
         band.SetUnitType(unit)
         band.SetDescription(description)
-        self._dataset: Optional[gdal.Dataset] = dataset
+        self._dataset = dataset
         self._size = max(grid.columns, grid.rows)
 
     def write(self, window: Window, heights: NDArray[np.float32]) -> None:
@@ -90,7 +91,6 @@ class SurfaceWriter:
         Raises:
             RasterError: the disk is full or gone.
         """
-        assert self._dataset is not None
         values = np.where(np.isfinite(heights), heights, np.float32(NODATA))
         gdal.ErrorReset()
         try:
@@ -105,9 +105,9 @@ class SurfaceWriter:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             if kind is None:
@@ -117,7 +117,6 @@ class SurfaceWriter:
             self._partial.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        assert self._dataset is not None
         gdal.ErrorReset()
         try:
             self._dataset.FlushCache()
@@ -134,7 +133,7 @@ class SurfaceWriter:
         for suffix in (".aux.xml", ".ovr"):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
-    def _overview_levels(self) -> List[int]:
+    def _overview_levels(self) -> list[int]:
         levels = []
         while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
             levels.append(2 ** (len(levels) + 1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import subprocess
 import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, List, Optional, Union
+from typing import Any, BinaryIO, Callable, cast
 
 from numpy.typing import NDArray
 
@@ -48,9 +49,9 @@ class WorkerClient:
     ) -> None:
         self._is_cancelled = is_cancelled
         self._log = log
-        self._last_lines: Deque[str] = deque(maxlen=_LOG_LINES)
-        self._answers: queue.Queue[Union[Message, Exception]] = queue.Queue()
-        self._requests: queue.Queue[Optional[Message]] = queue.Queue()
+        self._last_lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._answers: queue.Queue[Message | Exception] = queue.Queue()
+        self._requests: queue.Queue[Message | None] = queue.Queue()
         command = [str(interpreter), "-I", "-c", _START.format(path=str(PLUGIN_FOLDER.parent))]
         try:
             self._process = subprocess.Popen(
@@ -65,7 +66,9 @@ class WorkerClient:
             raise WorkerError(
                 f"the interpreter {interpreter} cannot be started ({error}): run imagetodem:setupenvironment"
             ) from error
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._listen, self._write)]
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._read, self._listen, self._write)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -80,7 +83,7 @@ class WorkerClient:
         """Process id of the worker."""
         return self._process.pid
 
-    def send(self, header: Dict[str, Any], arrays: Optional[List[NDArray[Any]]] = None) -> None:
+    def send(self, header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> None:
         """Send a request without waiting for its answer."""
         self._requests.put(Message(header, arrays or []))
 
@@ -106,7 +109,7 @@ class WorkerClient:
             raise WorkerError(answer.header["message"])
         return answer
 
-    def ask(self, header: Dict[str, Any], arrays: Optional[List[NDArray[Any]]] = None) -> Message:
+    def ask(self, header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> Message:
         """Send a request and wait for its answer; raises as :meth:`receive` does."""
         self.send(header, arrays)
         return self.receive()
@@ -115,10 +118,15 @@ class WorkerClient:
         """End the worker, within half a second."""
         self._requests.put(None)
         end(self._process)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            # What was still to be written to a worker that is gone is lost with it.
+            with contextlib.suppress(OSError, ValueError):
+                cast(BinaryIO, stream).close()
 
     def _write(self) -> None:
-        stream = self._process.stdin
-        assert stream is not None
+        stream = cast(BinaryIO, self._process.stdin)
         try:
             for request in iter(self._requests.get, None):
                 write_message(stream, request)
@@ -127,8 +135,7 @@ class WorkerClient:
             return
 
     def _read(self) -> None:
-        stream = self._process.stdout
-        assert stream is not None
+        stream = cast(BinaryIO, self._process.stdout)
         try:
             while True:
                 self._answers.put(read_message(stream))
@@ -136,8 +143,7 @@ class WorkerClient:
             self._answers.put(error)
 
     def _listen(self) -> None:
-        stream = self._process.stderr
-        assert stream is not None
+        stream = cast(BinaryIO, self._process.stderr)
         for raw in stream:
             line = raw.decode(errors="replace").rstrip()
             if line:
@@ -151,22 +157,23 @@ class WorkerClient:
         else:
             reason = _reason(self._exit_code())
         self.close()
-        # The log's reader ends with the process; its last lines are wanted here.
-        self._threads[1].join(timeout=1.0)
         log = "\n".join(self._last_lines)
         return f"{reason}\nLast lines of its log:\n{log}" if log else f"{reason}\nIts log is empty."
 
-    def _exit_code(self) -> Optional[int]:
+    def _exit_code(self) -> int | None:
         deadline = time.monotonic() + 1.0
         while self._process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return self._process.poll()
 
 
-def _reason(code: Optional[int]) -> str:
+def _reason(code: int | None) -> str:
     if code is not None and (code in (-9, 137) or code & 0xFFFFFFFF == 0xC0000017):
         return (
             "The worker was killed by the system: most often memory ran out. "
             "Lower BATCH_SIZE, close other programs, or predict a smaller EXTENT."
         )
-    return f"The worker ended unexpectedly (exit code {code}). Run imagetodem:environmentreport to see what is wrong."
+    return (
+        f"The worker ended unexpectedly (exit code {code}). "
+        "Run imagetodem:environmentreport to see what is wrong."
+    )

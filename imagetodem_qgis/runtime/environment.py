@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Callable
 from imagetodem_qgis.runtime import pip
 from imagetodem_qgis.runtime.base_python import find_base, problem_as_base
 from imagetodem_qgis.runtime.child import ChildCancelled, bound_module, clean_environment, run_streaming
+from imagetodem_qgis.runtime.clearing import drop_broken, is_environment, remove
 from imagetodem_qgis.runtime.errors import SetupError
 from imagetodem_qgis.runtime.inspection import (
     InspectionError,
@@ -34,6 +34,7 @@ from imagetodem_qgis.runtime.profiles import (
     Profile,
     requirements_count,
     requirements_hash,
+    room_needed,
     unavailable_reason,
 )
 from imagetodem_qgis.runtime.windows_libraries import let_find_libraries
@@ -131,7 +132,7 @@ def _make(work: _Work) -> Path:
     reason = unavailable_reason(work.profile)
     if reason:
         raise SetupError(f"The profile {work.profile.name} cannot be set up here: {reason}.")
-    _remove(work.temporary)
+    remove(work.temporary)
     _take_back_former(work)
     marker = read_marker(work.folder)
     present = _present(work)
@@ -201,11 +202,12 @@ def _check_room(work: _Work) -> None:
     while not existing.exists():
         existing = existing.parent
     free = shutil.disk_usage(existing).free
-    if free < work.profile.room:
+    needed = room_needed(work.profile, work.requirements)
+    if free < needed:
         raise SetupError(
             f"The disk of {work.folder} has {free / 1e9:.1f} GB free; the profile {work.profile.name} needs "
-            f"{work.profile.room / 1e9:.1f} GB. Free some room, or set the environment variable "
-            "IMAGETODEM_HOME to a folder on another disk."
+            f"{needed / 1e9:.1f} GB. Free some room, or set the environment variable IMAGETODEM_HOME to a "
+            "folder on another disk."
         )
 
 
@@ -224,7 +226,7 @@ def _create(work: _Work, base: PythonFacts) -> None:
 def _fill(work: _Work, marker: Marker) -> None:
     """Install what is missing, check all of it, and call the environment whole."""
     write_marker(work.folder, marker)
-    _drop_broken(work)
+    drop_broken(work.python, work.folder, work.listener.on_line)
     present = inspect(work.python)
     if work.wheels is None and not present.can_download:
         raise SetupError(
@@ -245,7 +247,7 @@ def _fill(work: _Work, marker: Marker) -> None:
             work.variables,
         )
     finally:
-        _remove(work.temporary)
+        remove(work.temporary)
     work.listener.on_line("Checking the packages.")
     _check(work)
     done = {**marker.requirements, work.profile.name: requirements_hash(work.requirements)}
@@ -274,25 +276,14 @@ def _check(work: _Work) -> None:
         raise SetupError(f"The environment is not whole. {advice}\n" + "\n".join(problems))
 
 
-def _drop_broken(work: _Work) -> None:
-    """Make pip forget what is half there: it takes a package for installed by its metadata alone."""
-    for item in broken_distributions(work.python):
-        work.listener.on_line(f"{item['name']} is not whole ({item['reason']}): installing it again.")
-        _remove_below(work.folder, Path(item["metadata_folder"]))
-    for packages_folder in inspect(work.python).packages_folders:
-        # What pip had set aside to remove when it was interrupted.
-        for leftover in packages_folder.glob("~*"):
-            _remove_below(work.folder, leftover)
-
-
 def _take_back_former(work: _Work) -> None:
     """A run that was interrupted while it made another environment has left the former one aside."""
     if not work.aside.exists():
         return
     if read_marker(work.folder).state is State.WHOLE:
-        _remove(work.aside)
+        remove(work.aside)
     else:
-        _remove(work.folder)
+        remove(work.folder)
         work.aside.rename(work.folder)
 
 
@@ -322,8 +313,8 @@ def _former_folder_put_back(work: _Work) -> Iterator[None]:
     """Set a whole environment aside while another is made, and put it back where that fails."""
     if read_marker(work.folder).state is State.WHOLE:
         work.folder.rename(work.aside)
-    elif _is_environment(work.folder):
-        _remove(work.folder)
+    elif is_environment(work.folder):
+        remove(work.folder)
     else:
         raise SetupError(
             f"{work.folder} holds something that is no environment of the plugin: it is left alone. Move it "
@@ -333,33 +324,7 @@ def _former_folder_put_back(work: _Work) -> Iterator[None]:
         yield
     except (SetupError, ChildCancelled, OSError):
         if work.aside.exists():
-            _remove(work.folder)
+            remove(work.folder)
             work.aside.rename(work.folder)
         raise
-    _remove(work.aside)
-
-
-def _is_environment(folder: Path) -> bool:
-    """Whether a folder is absent, empty of files, or a virtual environment, be it half made."""
-    return (folder / "pyvenv.cfg").exists() or not any(item.is_file() for item in folder.rglob("*"))
-
-
-def _remove_below(folder: Path, item: Path) -> None:
-    if folder.resolve() not in item.resolve().parents:
-        raise SetupError(
-            f"{item} is not a part of the environment in {folder}: it is left alone. Remove it by hand."
-        )
-    _remove(item)
-
-
-def _remove(item: Path) -> None:
-    """Remove a file or a folder; a scanner on Windows may hold a new file for a moment."""
-    for pause in (0.0, 0.2, 0.8):
-        time.sleep(pause)
-        if item.is_dir() and not item.is_symlink():
-            shutil.rmtree(item, ignore_errors=True)
-        else:
-            item.unlink(missing_ok=True)
-        if not item.exists():
-            return
-    raise OSError(f"{item} cannot be removed")
+    remove(work.aside)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from imagetodem_qgis.core.card import CARD_FILE, ONNX_FILE, CardError, ModelCard, parse_card
 from imagetodem_qgis.runtime.locations import shipped_models_folder, user_models_folder
@@ -53,7 +54,7 @@ class Model:
     """
 
     card: ModelCard
-    engines: Dict[str, Dict[str, Any]]
+    engines: dict[str, dict[str, Any]]
     has_own_card: bool = True
 
     def engine(self, asked: str) -> str:
@@ -74,7 +75,7 @@ class Model:
         return asked
 
 
-def installed_models() -> List[str]:
+def installed_models() -> list[str]:
     """Names of the installed models, the default first: the shipped ones, then the user's own."""
     names = {
         card.parent.name
@@ -100,8 +101,8 @@ def open_model_file(path: Path, scratch: Path) -> Model:
     """Open a model that a user points to.
 
     Args:
-        path: a model's folder (or its ``model.json``), a zip of one, an ``.onnx`` or ``.keras`` file with the card
-            beside it, or a SavedModel folder of the original project (or its ``saved_model.pb``).
+        path: a model's folder (or its ``model.json``), a zip of one, an ``.onnx`` or ``.keras`` file with the
+            card beside it, or a SavedModel folder of the original project (or its ``saved_model.pb``).
         scratch: an existing folder into which a zip is unpacked.
 
     Raises:
@@ -124,7 +125,8 @@ def open_model_file(path: Path, scratch: Path) -> Model:
     if path.suffix.lower() == ".keras":
         return _open_keras(path)
     raise ModelError(
-        f"{path} is not a model: give a model's folder, a .zip of one, an .onnx file with its card, a .keras file, "
+        f"{path} is not a model: give a model's folder, a .zip of one, an .onnx file with its card, a "
+        ".keras file, "
         "or a SavedModel folder"
     )
 
@@ -133,7 +135,7 @@ def _open_folder(folder: Path) -> Model:
     card = _read_card(folder / CARD_FILE)
     for name, digest in card.files.items():
         _check_digest(folder / name, digest)
-    engines: Dict[str, Dict[str, Any]] = {}
+    engines: dict[str, dict[str, Any]] = {}
     if ONNX_FILE in card.files:
         engines["onnxruntime"] = {"kind": "onnx", "path": str(folder / ONNX_FILE)}
     if WEIGHTS_FILE in card.files:
@@ -153,14 +155,19 @@ def _open_onnx(path: Path) -> Model:
         raise ModelError(f"{path} has no card: put {CARD_FILE} or {path.stem}.json beside it")
     card = _read_card(card_path)
     if path.name not in card.files:
-        raise ModelError(f"{card_path} does not list {path.name} in 'files', so it may be another model's card")
+        raise ModelError(
+            f"{card_path} does not list {path.name} in 'files', so it may be another model's card"
+        )
     _check_digest(path, card.files[path.name])
     return Model(card, {"onnxruntime": {"kind": "onnx", "path": str(path)}})
 
 
 def _open_keras(path: Path) -> Model:
-    if not zipfile.is_zipfile(path) or "config.json" not in zipfile.ZipFile(path).namelist():
-        raise ModelError(f"{path} is not a Keras model: it is no archive with a config.json")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.getinfo("config.json")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelError(f"{path} is not a Keras model: it is no archive with a config.json") from error
     card_path = _card_beside(path)
     card = _read_card(card_path) if card_path is not None else _card_of_the_original()
     if path.name in card.files:
@@ -170,7 +177,9 @@ def _open_keras(path: Path) -> Model:
 
 def _open_savedmodel(folder: Path) -> Model:
     if not (folder / "variables" / "variables.index").is_file():
-        raise ModelError(f"the SavedModel folder {folder} lacks variables/variables.index: copy the whole folder")
+        raise ModelError(
+            f"the SavedModel folder {folder} lacks variables/variables.index: copy the whole folder"
+        )
     return Model(_card_of_the_original(), {"tensorflow": {"kind": "savedmodel", "path": str(folder)}}, False)
 
 
@@ -178,7 +187,7 @@ def _card_of_the_original() -> ModelCard:
     return parse_card(json.dumps(_CARD_OF_THE_ORIGINAL))
 
 
-def _card_beside(path: Path) -> Optional[Path]:
+def _card_beside(path: Path) -> Path | None:
     for candidate in (path.with_suffix(".json"), path.parent / CARD_FILE):
         if candidate.is_file():
             return candidate
@@ -201,7 +210,8 @@ def _check_digest(path: Path, expected: str) -> None:
             digest.update(part)
     if digest.hexdigest() != expected.lower():
         raise ModelError(
-            f"{path} is not the file that the card describes (its SHA-256 is {digest.hexdigest()}, the card says "
+            f"{path} is not the file that the card describes (its SHA-256 is {digest.hexdigest()}, "
+            "the card says "
             f"{expected}): it is damaged or was replaced; install the model again"
         )
 
@@ -217,8 +227,10 @@ def _unpack(path: Path, scratch: Path) -> Path:
             for name in archive.namelist():
                 inner = name[len(prefix) :]
                 # Only plain files of the model's own folder are wanted, so no path can lead out of it.
-                if name.startswith(prefix) and inner and "/" not in inner and "\\" not in inner:
+                if name.startswith(prefix) and inner and inner[0] != "." and not set(inner) & set("/\\:"):
                     (scratch / inner).write_bytes(archive.read(name))
     except zipfile.BadZipFile as error:
-        raise ModelError(f"{path} is not a zip file: {error}") from error
+        raise ModelError(f"{path} is not a zip file, or a damaged one: {error}") from error
+    except (RuntimeError, EOFError, zlib.error) as error:
+        raise ModelError(f"{path} cannot be unpacked: {error}") from error
     return scratch

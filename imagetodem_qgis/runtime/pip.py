@@ -47,7 +47,8 @@ _EXPLANATIONS = (
     ),
     (
         r"NewConnectionError|Failed to establish a new connection|Temporary failure in name resolution"
-        r"|getaddrinfo failed|Network is unreachable|(Read|Connect) ?Timeout|Connection (aborted|reset)",
+        r"|getaddrinfo failed|Network is unreachable|(Read|Connect) ?Timeout|Connection (aborted|reset)"
+        r"|\(from versions: none\)",
         "The package index cannot be reached. Check the connection and, behind a proxy, Settings > "
         "Options > Network; without a connection, use WHEELS. What was downloaded is kept for the next "
         "run.",
@@ -122,7 +123,7 @@ def install(
 
     status = run_streaming(bound_module(python, "pip", *arguments), heard, is_cancelled, environment)
     if status != 0:
-        raise SetupError(_explanation(list(last_lines), status, wheels))
+        raise SetupError(_explanation(list(last_lines), status, requirements, wheels))
 
 
 class _Progress:
@@ -159,7 +160,7 @@ class _Progress:
         return raw is None
 
 
-def _explanation(lines: list[str], status: int, wheels: Path | None) -> str:
+def _explanation(lines: list[str], status: int, requirements: Path, wheels: Path | None) -> str:
     text = "\n".join(lines)
     advice = next((words for pattern, words in _EXPLANATIONS if re.search(pattern, text, re.IGNORECASE)), "")
     missing = re.search(r"No matching distribution found for (\S+)", text)
@@ -167,8 +168,8 @@ def _explanation(lines: list[str], status: int, wheels: Path | None) -> str:
         advice = (
             f"The folder WHEELS ({wheels}) has no wheel of {missing.group(1)} for this computer and this "
             "version of Python. Fill it, on a computer of the same kind with a connection, with: python -m "
-            "pip download --only-binary :all: --dest FOLDER --requirement FILE, where FILE is the "
-            f"profile's in {Path(__file__).parent / 'requirements'}."
+            "pip download --only-binary :all: --dest FOLDER --requirement "
+            f'"{requirements}".'
         )
     elif missing and not advice:
         advice = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from imagetodem_qgis.runtime.inspection import PythonFacts
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
 
+_CARD_LIBRARIES_ROOM = 8_000_000_000
 _REQUIREMENTS = PLUGIN_FOLDER / "runtime" / "requirements"
 
 
@@ -26,7 +27,7 @@ class Profile:
         newest: highest such version.
         modules: names to import, all of which it needs.
         backends: names to import, one of which it needs; empty for none.
-        room: bytes that making it takes on disk, downloads included.
+        room: bytes that making it takes on disk, downloads included, without a graphics card's libraries.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Profile:
         return tuple(module for module in self.modules + self.backends if module in facts.packages)
 
 
-PREDICT = Profile("predict", 9, 14, ("numpy", "scipy", "onnxruntime"), (), 600_000_000)
+PREDICT = Profile("predict", 9, 14, ("numpy", "scipy", "onnxruntime"), (), 700_000_000)
 TRAIN = Profile(
     "train",
     9,
@@ -94,6 +95,11 @@ def requirements_file(profile: Profile) -> Path:
         if platform.machine() == "x86_64":
             return _REQUIREMENTS / "train-nvidia-linux.txt"
     return _REQUIREMENTS / f"{profile.name}.txt"
+
+
+def room_needed(profile: Profile, requirements: Path) -> int:
+    """Bytes that making an environment takes on disk, downloads included."""
+    return profile.room + (_CARD_LIBRARIES_ROOM if "nvidia" in requirements.name else 0)
 
 
 def requirements_hash(file: Path) -> str:

@@ -7,24 +7,31 @@ from html import escape
 
 from imagetodem_qgis.runtime.report import EngineDevices, EnvironmentReport
 
+# Colours are written out: the browser inside QGIS 3 knows no CSS variables.
 _STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de;
-  --good: #116329; --good-paper: #dafbe1; --bad: #82071e; --bad-paper: #ffebe9; --code: #f3f5f7; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6edf3; --soft: #9aa5b1; --line:
-#3a424c;
-  --good: #7ee2a8; --good-paper: #10311f; --bad: #ffb3ad; --bad-paper: #41191b; --code: #1e242b; } }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", sans-serif;
+:root { color-scheme: light dark; }
+body { background: #ffffff; color: #1b1f24; font: 15px/1.5 "Segoe UI", system-ui, sans-serif;
   max-width: 60rem; margin: 2rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.1rem; margin-top: 2rem; }
 .verdict { border-radius: 6px; padding: .75rem 1rem; font-weight: 600; }
-.ready { color: var(--good); background: var(--good-paper); }
-.not-ready { color: var(--bad); background: var(--bad-paper); }
-table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--soft); font-weight:
-600; } th, td { border-bottom: 1px solid var(--line); padding: .4rem .75rem .4rem 0; vertical-align: top;
-  overflow-wrap: anywhere; }
+.ready { background: #dafbe1; color: #116329; }
+.not-ready { background: #ffebe9; color: #82071e; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-bottom: 1px solid #d0d7de; padding: .4rem .75rem .4rem 0; text-align: left;
+  vertical-align: top; word-wrap: break-word; overflow-wrap: anywhere; }
+th { background: #ffffff; color: #57606a; font-weight: 600; }
 tr.used td { font-weight: 600; }
-pre { background: var(--code); padding: .75rem; border-radius: 6px; overflow-x: auto; white-space: pre-wrap;
-  font-size: 13px; }
+pre { background: #f3f5f7; color: #1b1f24; padding: .75rem; border-radius: 6px; white-space: pre-wrap;
+  word-wrap: break-word; font-size: 13px; }
+@media (prefers-color-scheme: dark) {
+  body { background: #14181d; color: #e6edf3; }
+  .ready { background: #10311f; color: #7ee2a8; }
+  .not-ready { background: #41191b; color: #ffb3ad; }
+  th { background: #14181d; color: #9aa5b1; }
+  th, td { border-color: #3a424c; }
+  pre { background: #1e242b; color: #e6edf3; }
+}
 """
 
 
@@ -50,8 +57,8 @@ def report_page(report: EnvironmentReport, system: Mapping[str, str]) -> str:
     """
     mood = "ready" if report.ready else "not-ready"
     parts = [f'<p class="verdict {mood}">{escape(report.verdict)}</p>']
-    if report.advice:
-        parts.append(_section("What to do next", _list(report.advice)))
+    advice = report.advice or ("Nothing: all that can be set up here is.",)
+    parts.append(_section("What to do next", _list(advice)))
     parts.append(_section("Where an interpreter was looked for, in this order", _examined(report)))
     if report.interpreter is not None:
         rows = [(item.engine, item.version, item.distribution, _computes_on(item)) for item in report.engines]

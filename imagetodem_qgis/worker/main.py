@@ -7,9 +7,9 @@ import queue
 import sys
 import threading
 import traceback
-from typing import Any, BinaryIO, Callable, Dict, Optional
+from typing import Any, BinaryIO, Callable
 
-from imagetodem_qgis.worker.engines import Engine, open_engine
+from imagetodem_qgis.worker.engines import Engine, EngineError, open_engine
 from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
 
 
@@ -17,8 +17,8 @@ class Worker:
     """Answers requests; holds the one engine that ``open`` loads and ``predict`` uses."""
 
     def __init__(self) -> None:
-        self._engine: Optional[Engine] = None
-        self._answers: Dict[str, Callable[[Message], Message]] = {
+        self._engine: Engine | None = None
+        self._answers: dict[str, Callable[[Message], Message]] = {
             "open": self._open,
             "predict": self._predict,
             "solve": self._solve,
@@ -28,7 +28,9 @@ class Worker:
         """The answer to a request; an error inside becomes an answer that says so."""
         try:
             return self._answers[request.header["type"]](request)
-        # Whatever goes wrong in an engine must reach the user as words, and the worker must live on.
+        except EngineError as error:
+            return Message({"type": "error", "error": "EngineError", "message": str(error)})
+        # Whatever else goes wrong in an engine must reach the user as words, and the worker must live on.
         except Exception as error:  # noqa: BLE001
             traceback.print_exc(file=sys.stderr)
             return Message({"type": "error", "error": type(error).__name__, "message": str(error)})

@@ -1,7 +1,8 @@
 """The framed protocol between QGIS's process and the worker, over the worker's stdin and stdout.
 
-A message is: the magic ``I2D1``, the length of the header (uint32, little-endian), the header (a JSON object in
-UTF-8), then the raw bytes of the arrays that the header's ``arrays`` lists by dtype and shape, C order, in turn.
+A message is: the magic ``I2D1``, the length of the header (uint32, little-endian), the header (a JSON object
+in UTF-8), then the raw bytes of the arrays that the header's ``arrays`` lists by dtype and shape, C order, in
+turn.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Dict, List
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,8 @@ class ProtocolError(ValueError):
 class Message:
     """A JSON header and the arrays that go with it."""
 
-    header: Dict[str, Any]
-    arrays: List[NDArray[Any]] = field(default_factory=list)
+    header: dict[str, Any]
+    arrays: list[NDArray[Any]] = field(default_factory=list)
 
 
 def write_message(stream: BinaryIO, message: Message) -> None:
@@ -70,7 +71,7 @@ def read_message(stream: BinaryIO) -> Message:
     return Message(header, arrays)
 
 
-def _read_array(stream: BinaryIO, dtype: str, shape: List[int]) -> NDArray[Any]:
+def _read_array(stream: BinaryIO, dtype: str, shape: list[int]) -> NDArray[Any]:
     if dtype not in _DTYPES:
         raise ProtocolError(f"cannot receive an array of {dtype}")
     array = np.empty(tuple(int(side) for side in shape), dtype)

@@ -22,9 +22,9 @@ def solve_offsets(
 ) -> NDArray[np.float64]:
     """Offsets that make overlapping tiles agree.
 
-    Minimises ``sum(w · ρ(o[first] - o[second] - d))`` with Huber's ρ by iteratively reweighted least squares (Huber
-    1981), so that one bad tile does not bend the others. Offsets are known up to a constant in each connected part:
-    it is chosen so that the part's offsets, weighted by the tiles' areas, have mean 0.
+    Minimises ``sum(w · ρ(o[first] - o[second] - d))`` with Huber's ρ by iteratively reweighted least squares
+    (Huber 1981), so that one bad tile does not bend the others. Offsets are known up to a constant in each
+    connected part: it is chosen so that the part's offsets, weighted by the tiles' areas, have mean 0.
 
     Args:
         tiles: how many.
@@ -51,7 +51,9 @@ def solve_offsets(
         scale = root * np.sqrt(trust)
         # Starting from the last answer makes the later rounds nearly free.
         residual = scale * (differences - design @ offsets)
-        step = lsmr(sparse.diags(scale) @ design, residual, atol=1e-10, btol=1e-10, maxiter=20 * tiles + 100)[0]
+        step = lsmr(sparse.diags(scale) @ design, residual, atol=1e-10, btol=1e-10, maxiter=20 * tiles + 100)[
+            0
+        ]
         offsets = offsets + step
         size = np.abs(root * (differences - design @ offsets))
         spread = _NORMAL_CONSISTENT * np.median(size)

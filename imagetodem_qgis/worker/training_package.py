@@ -1,4 +1,5 @@
-"""Importing the package ``training``, which lies beside the plugin in a checkout and inside it when installed."""
+"""Importing the package ``training``, which lies beside the plugin in a checkout and inside it when
+installed."""
 
 from __future__ import annotations
 

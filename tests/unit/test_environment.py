@@ -363,6 +363,42 @@ def test_a_users_configuration_of_pip_does_not_lead_packages_elsewhere(tmp_path,
     assert is_whole(tmp_path / "environment", "predict")
 
 
+@pytest.fixture
+def unreachable_index(monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://packages.invalid/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    for name in (
+        "PIP_FIND_LINKS",
+        "PIP_EXTRA_INDEX_URL",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_connection_the_message_says_what_to_do(made, tmp_path, unreachable_index):
+    (tmp_path / "requirements.txt").write_text("numpy==7.7\n")
+    with pytest.raises(
+        SetupError, match="index cannot be reached.*Network; without a connection, use WHEELS"
+    ):
+        make_environment(made, SMALL["predict"], tmp_path / "requirements.txt")
+    assert is_whole(made, "predict")
+
+
+def test_a_proxy_is_handed_to_pip(made, tmp_path, unreachable_index):
+    (tmp_path / "requirements.txt").write_text("numpy==7.7\n")
+    with pytest.raises(SetupError, match="The proxy refused"):
+        make_environment(
+            made,
+            SMALL["predict"],
+            tmp_path / "requirements.txt",
+            variables={"HTTPS_PROXY": "http://127.0.0.1:9"},
+        )
+
+
 def test_a_marker_that_was_cut_off_is_no_whole_environment(made):
     stored = (made / "imagetodem.json").read_text()
     for length in (0, 1, len(stored) // 2, len(stored) - 1):

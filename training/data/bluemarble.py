@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,8 @@ def read_bluemarble(folder: Path, split: str) -> Iterator[Pair]:
         rows = [row for row in csv.DictReader(table) if row["split"] == split]
     for row in rows:
         image = np.asarray(Image.open(folder / "rgb" / f"{row['id']}.jpg").convert("RGB"))
-        dem = np.asarray(Image.open(folder / "dem" / f"{row['id']}.png")).astype(np.float32) * _METRES_PER_COUNT
+        dem = (
+            np.asarray(Image.open(folder / "dem" / f"{row['id']}.png")).astype(np.float32) * _METRES_PER_COUNT
+        )
         pair = Pair(row["id"], image, dem, np.ones(dem.shape, bool), float(row["gsd_m"]), split)
         yield towards_the_sun(pair, _BAKED_SUN_AZIMUTH)

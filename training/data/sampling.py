@@ -1,5 +1,5 @@
-"""Cutting training samples from pairs: a window at a random place and scale, a mirror that keeps the light, and
-changes of contrast.
+"""Cutting training samples from pairs: a window at a random place and scale, a mirror that keeps the light,
+and changes of contrast.
 
 A change of scale changes the ground sampling distance, and with it the heights in units of a pixel; see
 ``relief_per_pixel``.
@@ -29,7 +29,8 @@ class Sample:
 
     Attributes:
         inputs: (size, size, 4) float32: stretched red, green, blue, and ln(gsd / 100 m).
-        target: (size, size, 2) float32: height in units of a pixel around the tile's mean, and 1 where it is known.
+        target: (size, size, 2) float32: height in units of a pixel around the tile's mean, and 1 where it is
+            known.
     """
 
     inputs: NDArray[np.float32]
@@ -51,7 +52,8 @@ def relief_per_pixel(dem: NDArray[np.float32], valid: NDArray[np.bool_], gsd: fl
 
 
 def network_input(image: NDArray[np.generic], stretch: Stretch, gsd: float) -> NDArray[np.float32]:
-    """The network's input for an image (rows, columns, 3): stretched bands and the plane of ln(gsd / 100 m)."""
+    """The network's input for an image (rows, columns, 3): stretched bands and the plane of ln(gsd / 100
+    m)."""
     plane = np.full(image.shape[:2] + (1,), np.log(gsd / REFERENCE_GSD), np.float32)
     return np.concatenate([stretch.apply(image), plane], axis=-1)
 
@@ -71,13 +73,13 @@ def pair_stretch(pair: Pair) -> Stretch:
 
 
 def random_sample(pair: Pair, stretch: Stretch, size: int, random: np.random.Generator) -> Sample:
-    """Cut one sample at a random place and scale, mirror it across the light's direction half of the time, and change
-    its contrast as sensors, seasons and haze do."""
+    """Cut one sample at a random place and scale, mirror it across the light's direction half of the time,
+    and change its contrast as sensors, seasons and haze do."""
     rows, columns = pair.dem.shape
     largest = min(rows, columns, _LARGEST_ZOOM_OUT * size)
     smallest = min(_LARGEST_ZOOM_IN * size, largest)
-    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is to learn
-    # of how a landscape hangs together.
+    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is
+    # to learn of how a landscape hangs together.
     whole = largest <= 2 * size and random.random() < 0.5
     side = largest if whole else np.exp(random.uniform(np.log(smallest), np.log(largest)))
     top, left = random.uniform(0, rows - side), random.uniform(0, columns - side)
@@ -89,7 +91,8 @@ def random_sample(pair: Pair, stretch: Stretch, size: int, random: np.random.Gen
     inputs[..., :3] = _other_contrast(inputs[..., :3], random)
     inputs[~valid, :3] = 0.0
     if random.random() < 0.5:
-        # Exchanging rows and columns mirrors across the north-west to south-east line: a south-east sun stays there.
+        # Exchanging rows and columns mirrors across the north-west to south-east line: a south-east sun stays
+        # there.
         inputs, target = inputs.swapaxes(0, 1), target.swapaxes(0, 1)
     return Sample(inputs, target)
 

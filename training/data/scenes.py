@@ -63,7 +63,8 @@ def _not_cloudy(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.b
 
 
 def _metres_per_pixel(source: rasterio.DatasetReader) -> float:
-    """Ground metres a pixel at the centre, whatever the CRS: the side of a square of the centre pixel's true area."""
+    """Ground metres a pixel at the centre, whatever the CRS: the side of a square of the centre pixel's true
+    area."""
     column, row = source.width / 2, source.height / 2
     corners = [source.transform * offset for offset in ((column, row), (column + 1, row), (column, row + 1))]
     longitudes, latitudes = transform(source.crs, "EPSG:4326", *zip(*corners))

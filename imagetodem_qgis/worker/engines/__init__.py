@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,13 @@ class EngineError(RuntimeError):
     """A model that an engine cannot load, or a device that it cannot use."""
 
 
-def open_engine(engine: str, model: Dict[str, Any], device: str, threads: Optional[int] = None) -> Engine:
+def open_engine(engine: str, model: dict[str, Any], device: str, threads: int | None = None) -> Engine:
     """Load a model.
 
     Args:
         engine: ``onnxruntime`` or ``tensorflow``.
-        model: ``kind`` (``onnx``, ``weights``, ``keras`` or ``savedmodel``) and ``path``; for ``weights`` the card's
-            ``architecture`` as well.
+        model: ``kind`` (``onnx``, ``weights``, ``keras`` or ``savedmodel``) and ``path``; for ``weights`` the
+            card's ``architecture`` as well.
         device: ``automatic``, ``cpu`` or ``gpu``.
         threads: processor threads, all cores if not given.
 

@@ -1,8 +1,9 @@
-"""ONNX Runtime: starts in a fraction of TensorFlow's time, and its providers reach the GPUs of all three systems."""
+"""ONNX Runtime: starts in a fraction of TensorFlow's time, and its providers reach the GPUs of all three
+systems."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,9 +25,11 @@ class OnnxEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, model: Dict[str, Any], device: str, threads: Optional[int]) -> None:
+    def __init__(self, model: dict[str, Any], device: str, threads: int | None) -> None:
         if model["kind"] != "onnx":
-            raise EngineError("ONNX Runtime loads .onnx files only: choose the engine 'tensorflow' for this model")
+            raise EngineError(
+                "ONNX Runtime loads .onnx files only: choose the engine 'tensorflow' for this model"
+            )
         providers = _providers(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -52,7 +55,7 @@ class OnnxEngine:
         return np.asarray(self._session.run([self._output], {self._input: tiles})[0], np.float32)
 
 
-def _providers(device: str) -> List[str]:
+def _providers(device: str) -> list[str]:
     available = onnxruntime.get_available_providers()
     gpu = [provider for provider in _GPU_PROVIDERS if provider in available] if device != "cpu" else []
     if device == "gpu" and not gpu:

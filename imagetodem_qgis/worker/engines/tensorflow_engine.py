@@ -1,10 +1,10 @@
-"""TensorFlow: the reference. Loads a model folder's Keras weights, ``.keras`` files, and the SavedModel folders of the
-original project."""
+"""TensorFlow: the reference. Loads a model folder's Keras weights, ``.keras`` files, and the SavedModel
+folders of the original project."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable
 
 # Both are read when the libraries are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -24,7 +24,7 @@ class TensorFlowEngine:
 
     name = "tensorflow"
 
-    def __init__(self, model: Dict[str, Any], device: str, threads: Optional[int]) -> None:
+    def __init__(self, model: dict[str, Any], device: str, threads: int | None) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         if device == "gpu" and not gpus:
             raise EngineError(
@@ -44,25 +44,29 @@ class TensorFlowEngine:
         return np.asarray(self._run(tf.constant(tiles)), np.float32)
 
 
-def _load_weights(model: Dict[str, Any]) -> keras.Model:
+def _load_weights(model: dict[str, Any]) -> keras.Model:
     generator = import_training("generator")
     try:
         network = generator.build(model["architecture"])
         network.load_weights(model["path"])
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise EngineError(f"the weights {model['path']} do not fit the card's architecture: {error}") from error
+        raise EngineError(
+            f"the weights {model['path']} do not fit the card's architecture: {error}"
+        ) from error
     return network
 
 
-def _load_keras(model: Dict[str, Any]) -> keras.Model:
+def _load_keras(model: dict[str, Any]) -> keras.Model:
     import_training("normalisation")  # registers the layer that a saved generator may hold
     try:
         return keras.saving.load_model(model["path"], compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise EngineError(f"{model['path']} is not a Keras model that can be loaded safely: {error}") from error
+        raise EngineError(
+            f"{model['path']} is not a Keras model that can be loaded safely: {error}"
+        ) from error
 
 
-def _load_savedmodel(model: Dict[str, Any]) -> keras.Model:
+def _load_savedmodel(model: dict[str, Any]) -> keras.Model:
     savedmodel = import_training("savedmodel")
     try:
         return savedmodel.read_savedmodel(model["path"])
@@ -70,7 +74,7 @@ def _load_savedmodel(model: Dict[str, Any]) -> keras.Model:
         raise EngineError(f"{model['path']} is not a SavedModel of the original layout: {error}") from error
 
 
-_LOADERS: Dict[str, Callable[[Dict[str, Any]], keras.Model]] = {
+_LOADERS: dict[str, Callable[[dict[str, Any]], keras.Model]] = {
     "weights": _load_weights,
     "keras": _load_keras,
     "savedmodel": _load_savedmodel,

@@ -1,0 +1,74 @@
+"""What the tests of Predict DEM share: the tiny models, and a call of the algorithm as users make it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from tests import tiny_models
+
+ModelMaker = Callable[..., Path]
+Predict = Callable[..., "dict[str, Any]"]
+
+
+@pytest.fixture(scope="session")
+def networks(qgis_app: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one ``.onnx`` file for each kind of tiny network."""
+    from imagetodem_qgis.runtime.interpreter import find_interpreter
+
+    folder = tmp_path_factory.mktemp("networks")
+    command = [str(find_interpreter(None).path), "-I", tiny_models.__file__, str(folder)]
+    written = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert written.returncode == 0, f"the tiny networks need onnx in {command[0]}:\n{written.stderr}"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
+    """Makes a tiny model: ``tiny_model(kind, **changes_of_the_card)`` gives the path of its card."""
+    made: dict[str, Path] = {}
+
+    def make(kind: str, **changes: Any) -> Path:
+        key = f"{kind} {sorted(changes.items())}"
+        if key not in made:
+            folder = tmp_path_factory.mktemp("models") / kind
+            made[key] = tiny_models.make_model(folder, networks / f"{kind}.onnx", **changes) / "model.json"
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shipped_model() -> str:
+    """The name of the model that users get when they choose none."""
+    from imagetodem_qgis.runtime.models import installed_models
+
+    models = installed_models()
+    if not models:
+        pytest.skip("needs a model in model_weights/")
+    return models[0]
+
+
+@pytest.fixture
+def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Iterator[Predict]:
+    """Runs Predict DEM: ``predict(image, **parameters)`` gives its results and, under ``said``, what it told.
+
+    The model is the tiny ``red`` unless ``MODEL`` or ``MODEL_FILE`` is given, the output ``dem.tif`` unless given.
+    """
+    import processing
+    from qgis.core import QgsProcessingFeedback
+
+    def run(image: object, **parameters: Any) -> dict[str, Any]:
+        if not {"MODEL", "MODEL_FILE"} & set(parameters):
+            parameters["MODEL_FILE"] = tiny_model("red")
+        given = {"INPUT": image, "OUTPUT": tmp_path / "dem.tif", **parameters}
+        given = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+        feedback = QgsProcessingFeedback(False)
+        results = processing.run("imagetodem:predictdem", given, feedback=feedback)
+        return {**results, "said": feedback.textLog()}
+
+    yield run
