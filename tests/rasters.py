@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,11 @@ def write_image(
     path: Path,
     bands: NDArray[Any],
     crs: str = UTM_33N,
-    transform: Optional[tuple[float, ...]] = UTM_TRANSFORM,
-    nodata: Optional[float] = None,
+    transform: tuple[float, ...] | None = UTM_TRANSFORM,
+    nodata: float | None = None,
     colours: tuple[int, ...] = (),
-    mask: Optional[NDArray[np.bool_]] = None,
-    metadata: Optional[dict[str, str]] = None,
+    mask: NDArray[np.bool_] | None = None,
+    metadata: dict[str, str] | None = None,
     options: tuple[str, ...] = (),
 ) -> Path:
     """Write an image as a GeoTIFF.
@@ -60,18 +60,11 @@ def write_image(
             band.SetNoDataValue(nodata)
         band.WriteArray(bands[..., number])
     if mask is not None:
-        with _internal_mask():
-            dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+        gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", "YES")
+        dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+        gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
         dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask.astype(np.uint8) * 255)
     return path
-
-
-class _internal_mask:
-    def __enter__(self) -> None:
-        gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", "YES")
-
-    def __exit__(self, *details: object) -> None:
-        gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
 
 
 @dataclass(frozen=True)
@@ -99,9 +92,8 @@ def read_surface(path: object) -> Surface:
     )
 
 
-def relief(bands: NDArray[Any], valid: Optional[NDArray[np.bool_]] = None) -> NDArray[np.float64]:
-    """What the model ``red`` answers in pixels, from the red band of the whole image (rows, "
-    "columns, bands)."""
+def relief(bands: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """What the model ``red`` answers in pixels to an image (rows, columns, bands)."""
     red = bands[..., 0].astype(np.float64)
     known = red[valid] if valid is not None else red
     low, high = np.percentile(known, (2, 98))

@@ -1,7 +1,7 @@
 """Models so small that the surface they predict is known in closed form.
 
-The networks need the package ``onnx``, which QGIS's Python lacks: this file, run as a script by the machine-learning
-environment's interpreter, writes them. The cards are written wherever the tests run.
+The networks need the package ``onnx``, which QGIS's Python lacks: this file, run as a script by the
+machine-learning environment's interpreter, writes them. The cards are written wherever the tests run.
 """
 
 from __future__ import annotations

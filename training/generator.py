@@ -6,6 +6,7 @@ serves TensorFlow, PyTorch and JAX.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,11 @@ _PAPER_DOWN = (64, 128, 256, 512, 512, 512, 512, 512)
 _PAPER_UP = (512, 512, 512, 512, 256, 128, 64)
 _PAPER_DROPOUT_LEVELS = 3
 
-_LIGHT_FILTERS = (16, 32, 64, 96, 128, 128)
+TRUNK_STRIDE = 4
+"""Pixels of a tile that one pixel of the light generator's trunk stands for, along each side."""
+
+_TRUNK_FILTERS = (48, 72, 96, 128, 128)
+_DETAIL_FILTERS = (16, 24, 32)
 _RELIEF_EXPONENT = -0.6
 """First guess of how relief per pixel falls with the ground sampling distance: terrain is roughly self-affine
 with a Hurst exponent near 0.4 over 10 m to 1 km, hence relief / distance ~ distance ** (0.4 - 1)."""
@@ -90,58 +95,100 @@ def paper_unet(
 
 
 def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model:
-    """A residual U-Net of about 2 M parameters that predicts heights and their spread.
+    """A two-scale residual U-Net of about 2 M parameters that predicts heights and their spread.
 
-    It differs from the paper's in what hurts a surface there: resize-convolutions instead of transposed ones
-    (Odena et al. 2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's
-    answer depends on nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head
-    scale that follows the ground sampling distance.
+    Its trunk, :func:`coarse_unet`, sees the tile at a quarter of its resolution and makes the shape of the
+    landscape, where most of a height's error lies; a thin branch at full resolution adds the detail. It differs from
+    the paper's network in what hurts a surface there: resize-convolutions instead of transposed ones (Odena et al.
+    2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's answer depends on
+    nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head scale that follows the
+    ground sampling distance.
 
     Args:
         input_bands: the image bands followed by one plane of ln(ground sampling distance / 100 m).
-        tile_size: side of the tiles in pixels, a multiple of 32; ``None`` leaves it open.
+        tile_size: side of the tiles in pixels, a multiple of 64; ``None`` leaves it open.
 
     Returns:
-        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size,
-        2)``
-        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in
-        the same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size, 2)``
+        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in the
+        same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
     """
     inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
-    log_gsd = inputs[..., input_bands - 1 :]
-    x = _conv(inputs, _LIGHT_FILTERS[0], "enter")
-    skips = []
-    for level, filters in enumerate(_LIGHT_FILTERS[1:], start=1):
-        skips.append(x)
-        last = level == len(_LIGHT_FILTERS) - 1
-        x = _conv(x, filters, f"down{level}", strides=2, normalise=not last)
-        x = _residual(x, filters, f"encode{level}", normalise=not last)
-    for level in reversed(range(len(_LIGHT_FILTERS) - 1)):
-        filters = _LIGHT_FILTERS[level]
+    pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(inputs)
+    # A pixel of the trunk is four of the tile's: its ground sampling distance and its unit of height are.
+    log_gsd = layers.Rescaling(1.0, offset=math.log(TRUNK_STRIDE), name="trunk_gsd")(pooled[..., input_bands - 1 :])
+    reduced = layers.Concatenate(name="trunk_input")([pooled[..., : input_bands - 1], log_gsd])
+    features, trunk_answer = _trunk(reduced, log_gsd)
+    shape = layers.Rescaling(float(TRUNK_STRIDE), name="shape_scale", dtype="float32")(trunk_answer[..., :1])
+    shape = layers.UpSampling2D(TRUNK_STRIDE, interpolation="bilinear", name="shape", dtype="float32")(shape)
+
+    full = _conv(inputs, _DETAIL_FILTERS[0], "detail0")
+    half = _conv(full, _DETAIL_FILTERS[1], "detail1", strides=2)
+    quarter = _conv(half, _DETAIL_FILTERS[2], "detail2", strides=2)
+    x = layers.Concatenate(name="join2")([features, quarter])
+    x = _conv(x, _DETAIL_FILTERS[2], "merge2")
+    for level, skip in ((1, half), (0, full)):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}")(x)
-        x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
-        x = _conv(x, filters, f"merge{level}")
-        if level > 0:
-            x = _conv(x, filters, f"decode{level}")
-    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the
-    # relief.
-    raw = layers.Conv2D(2, 3, padding="same", name="head", dtype="float32")(x)
+        x = layers.Concatenate(name=f"join{level}")([x, skip])
+        x = _conv(x, _DETAIL_FILTERS[level], f"merge{level}")
+    detail, spread = _head(x, inputs[..., input_bands - 1 :], "detail")
+    height = layers.Add(name="height", dtype="float32")([shape, detail])
+    return keras.Model(inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet")
+
+
+def coarse_unet(input_bands: int = 4, tile_size: int | None = 64) -> keras.Model:
+    """The trunk of :func:`light_unet` on its own, with the same names of layers, to be trained first.
+
+    Args:
+        input_bands: as for :func:`light_unet`.
+        tile_size: side of the reduced tiles in pixels, a multiple of 16; ``None`` leaves it open.
+
+    Returns:
+        A model of the same input and output layout, at the reduced resolution.
+    """
+    inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
+    _, answer = _trunk(inputs, inputs[..., input_bands - 1 :])
+    return keras.Model(inputs, answer, name="coarse_unet")
+
+
+def _trunk(x: Any, log_gsd: Any) -> tuple[Any, Any]:
+    """Features and answer of the trunk."""
+    x = _residual(_conv(x, _TRUNK_FILTERS[0], "enter"), _TRUNK_FILTERS[0], "encode0", normalise=True)
+    skips = []
+    for level, filters in enumerate(_TRUNK_FILTERS[1:], start=1):
+        skips.append(x)
+        last = level == len(_TRUNK_FILTERS) - 1
+        x = _conv(x, filters, f"trunk_down{level}", strides=2, normalise=not last)
+        x = _residual(x, filters, f"encode{level}", normalise=not last)
+    for level in reversed(range(len(_TRUNK_FILTERS) - 1)):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"trunk_up{level}")(x)
+        x = layers.Concatenate(name=f"trunk_skip{level}")([x, skips[level]])
+        x = _conv(x, _TRUNK_FILTERS[level], f"trunk_merge{level}")
+        x = _conv(x, _TRUNK_FILTERS[level], f"decode{level}")
+    height, spread = _head(x, log_gsd, "trunk")
+    return x, layers.Concatenate(name="trunk_answer", dtype="float32")([height, spread])
+
+
+def _head(x: Any, log_gsd: Any, name: str) -> tuple[Any, Any]:
+    """Height in units of a pixel and ln of its error's scale, both following the ground sampling distance."""
+    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the relief.
+    raw = layers.Conv2D(2, 3, padding="same", name=f"{name}_head", dtype="float32")(x)
     log_scale = layers.Conv2D(
         1,
         1,
         kernel_initializer=keras.initializers.Constant(_RELIEF_EXPONENT),
         bias_initializer="zeros",
-        name="relief_scale",
+        name=f"{name}_relief_scale",
         dtype="float32",
     )(log_gsd)
-    height = raw[..., :1] * ops.exp(log_scale)
-    spread = raw[..., 1:] + log_scale
-    return keras.Model(
-        inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet"
-    )
+    return raw[..., :1] * ops.exp(log_scale), raw[..., 1:] + log_scale
 
 
-ARCHITECTURES: dict[str, Any] = {"paper_unet": paper_unet, "light_unet": light_unet}
+ARCHITECTURES: dict[str, Any] = {
+    "paper_unet": paper_unet,
+    "light_unet": light_unet,
+    "coarse_unet": coarse_unet,
+}
 """Generators by the name that a model card gives."""
 
 

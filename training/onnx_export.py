@@ -113,7 +113,7 @@ def _conv(graph: _Graph, layer: Any, node: Any) -> str:
         _same_padding(size, kernel.shape[axis], layer.strides[axis])
         for axis, size in enumerate(node.input_tensors[0].shape[1:3])
     )
-    return graph.node(
+    convolved = graph.node(
         "Conv",
         [
             _only_input(graph, node),
@@ -123,6 +123,7 @@ def _conv(graph: _Graph, layer: Any, node: Any) -> str:
         strides=list(layer.strides),
         pads=[rows[0], columns[0], rows[1], columns[1]],
     )
+    return _activated(graph, layer, convolved)
 
 
 def _conv_transpose(graph: _Graph, layer: Any, node: Any) -> str:
@@ -167,13 +168,11 @@ def _sample_norm(graph: _Graph, layer: SampleNormalization, node: Any) -> str:
 
 def _upsample(graph: _Graph, layer: Any, node: Any) -> str:
     scales = graph.constant(np.array([1, 1, *layer.size], np.float32))
-    return graph.node(
-        "Resize",
-        [_only_input(graph, node), "", scales],
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    inputs = [_only_input(graph, node), "", scales]
+    if layer.interpolation == "bilinear":
+        return graph.node("Resize", inputs, mode="linear", coordinate_transformation_mode="half_pixel")
+    asymmetric = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return graph.node("Resize", inputs, mode="nearest", **asymmetric)
 
 
 def _slice_planes(graph: _Graph, operation: Any, node: Any) -> str:
@@ -198,6 +197,16 @@ def _leaky_relu(graph: _Graph, layer: Any, node: Any) -> str:
     return graph.node("LeakyRelu", [_only_input(graph, node)], alpha=float(layer.negative_slope))
 
 
+def _average_pool(graph: _Graph, layer: Any, node: Any) -> str:
+    sides = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides)}
+    return graph.node("AveragePool", [_only_input(graph, node)], **sides)
+
+
+def _rescale(graph: _Graph, layer: Any, node: Any) -> str:
+    scale, offset = (graph.constant(np.array(value, np.float32)) for value in (layer.scale, layer.offset))
+    return graph.node("Add", [graph.node("Mul", [_only_input(graph, node), scale]), offset])
+
+
 def _skip(graph: _Graph, layer: Any, node: Any) -> str:
     return _only_input(graph, node)
 
@@ -215,20 +224,25 @@ _WRITERS: dict[str, Callable[[_Graph, Any, Any], str]] = {
     "Add": _elementwise("Add"),
     "Multiply": _elementwise("Mul"),
     "Concatenate": _concatenate,
+    "AveragePooling2D": _average_pool,
+    "Rescaling": _rescale,
     "Dropout": _skip,
 }
 
 
 def _is_folded(tensor: Any) -> bool:
-    operation, _, _ = tensor._keras_history
-    return type(operation).__name__ == "Conv2D"
+    operation, node_index, _ = tensor._keras_history
+    return _normalisation_after(operation._inbound_nodes[node_index]) is not None
 
 
 def _normalisation_after(node: Any) -> Any:
-    """The batch normalisation that alone takes a convolution's output, if there is one."""
+    """The batch normalisation that alone takes a convolution's output as it is, if there is one."""
+    layer = node.operation
+    if type(layer).__name__ != "Conv2D" or keras.activations.serialize(layer.activation) != "linear":
+        return None
     followers = [
         other
-        for other in node.operation._outbound_nodes
+        for other in layer._outbound_nodes
         if any(tensor is node.outputs[0] for tensor in other.input_tensors)
     ]
     if len(followers) == 1 and type(followers[0].operation).__name__ == "BatchNormalization":

@@ -17,10 +17,11 @@ import numpy as np
 
 from imagetodem_qgis.core.card import CARD_FILE, LOG_GSD, ONNX_FILE
 from training.data.pair import SUN_AZIMUTH
+from training.data.sampling import TILE_SIZE
 from training.evaluate import calibration, evaluate, markdown
 from training.generator import light_unet
 from training.onnx_export import export_onnx
-from training.supervised import PHASES, TILE_SIZE, average_file
+from training.supervised import PHASES, average_file
 
 WEIGHTS_FILE = "generator.weights.h5"
 _LIBRARIES = ("keras", "tensorflow-cpu", "numpy", "onnx", "onnxruntime")

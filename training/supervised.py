@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 
 from training.data.bluemarble import read_bluemarble
 from training.data.pair import Pair
-from training.data.sampling import Sample, pair_stretch, plain_sample, random_sample
+from training.data.sampling import TILE_SIZE, Sample, pair_stretch, plain_sample, random_sample
 from training.data.scenes import SCENES, read_scene
-from training.generator import light_unet
+from training.generator import ARCHITECTURES, TRUNK_STRIDE
 from training.losses import relief_loss
 
-TILE_SIZE = 256
 _SCENE_SHARE = 0.2
 """Share of samples cut from the few 10-38 m scenes; the rest comes from Blue Marble."""
 _VALIDATION_TILES = 96
@@ -36,24 +35,29 @@ _VALIDATION_TILES = 96
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training run with tiles of one size.
+    """A part of a training run.
 
     Attributes:
+        network: ``coarse_unet``, the trunk on reduced tiles, or ``light_unet``, the whole on full ones.
         size: side of the tiles in pixels.
         batch_size: samples a step.
         steps: of the optimiser.
         learning_rate: peak of a warm-up followed by half a cosine.
     """
 
+    network: str
     size: int
     batch_size: int
     steps: int
     learning_rate: float
 
 
-PHASES = (Phase(128, 16, 3500, 2e-3), Phase(TILE_SIZE, 8, 1400, 6e-4))
-"""Small tiles first: they show the same ground at half the resolution for a quarter of the work, and the
-shape of a landscape, most of the error, is learned there (progressive resizing)."""
+PHASES = (
+    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 2000, 2e-3),
+    Phase("light_unet", TILE_SIZE, 8, 1500, 8e-4),
+)
+"""The trunk first, on tiles of a quarter of the resolution: what it learns there, most of the error, costs a sixteenth
+of the work."""
 
 
 def training_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
@@ -174,9 +178,9 @@ def train(data: Path, folder: Path, phases: tuple[Phase, ...], seed: int, precis
         finished = folder / f"phase{number}.finished"
         if finished.exists():
             continue
-        model = light_unet(tile_size=phase.size)
+        model = ARCHITECTURES[phase.network](tile_size=phase.size)
         if number > 0:
-            model.load_weights(average_file(folder, number - 1))
+            _take_over(model, phases[number - 1], average_file(folder, number - 1))
         _fit(
             model,
             data,
@@ -186,6 +190,16 @@ def train(data: Path, folder: Path, phases: tuple[Phase, ...], seed: int, precis
             batches(tiles, scenes, phase.size, phase.batch_size, seed + number),
         )
         finished.touch()
+
+
+def _take_over(model: keras.Model, phase: Phase, weights: Path) -> None:
+    """Give a network the weights that an earlier phase made for its layers of the same names."""
+    earlier = ARCHITECTURES[phase.network](tile_size=phase.size)
+    earlier.load_weights(weights)
+    names = {layer.name for layer in model.layers}
+    for layer in earlier.layers:
+        if layer.name in names:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def _fit(

@@ -148,14 +148,12 @@ def check_destination(
     """Refuse an output file that could not be written in the end.
 
     Raises:
-        Refusal: the name does not end in .tif, or the folder is missing or cannot be written to.
+        Refusal: the name does not end in .tif, the folder is missing or cannot be written to, or the file is
+            the image or an output declared earlier.
     """
-    value = parameters.get(name)
-    if isinstance(value, QgsProcessingOutputLayerDefinition):
-        value = value.sink.valueAsString(context.expressionContext())[0]
-    if not isinstance(value, str) or not value or value == QgsProcessing.TEMPORARY_OUTPUT:
+    path = _destination(parameters, name, context)
+    if path is None:
         return
-    path = Path(value)
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise Refusal(name, f"{path} does not end in .tif: the output is a GeoTIFF")
     if not path.parent.is_dir():
@@ -165,6 +163,11 @@ def check_destination(
     layer = algorithm.parameterAsRasterLayer(parameters, "INPUT", context)
     if layer is not None and path.exists() and _same_file(layer.source(), path):
         raise Refusal(name, f"{path} is the image itself: choose another file")
+    for other in algorithm.destinationParameterDefinitions():
+        if other.name() == name:
+            break
+        if _destination(parameters, other.name(), context) == path:
+            raise Refusal(name, f"{path} is the file of {other.name()} already: choose another")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -175,6 +178,16 @@ def check_destination(
         raise Refusal(
             name, f"{path} cannot be written ({error.strerror}): choose another, or close it"
         ) from error
+
+
+def _destination(parameters: Parameters, name: str, context: QgsProcessingContext) -> Path | None:
+    """The file that an output parameter names; None where it is left empty or to QGIS."""
+    value = parameters.get(name)
+    if isinstance(value, QgsProcessingOutputLayerDefinition):
+        value = value.sink.valueAsString(context.expressionContext())[0]
+    if not isinstance(value, str) or not value or value == QgsProcessing.TEMPORARY_OUTPUT:
+        return None
+    return Path(value)
 
 
 def _default_model() -> str:

@@ -17,7 +17,7 @@ from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.request import Cancelled, Listener
 from imagetodem_qgis.prediction.store import TileStore
 from imagetodem_qgis.raster.image import BandReader
-from imagetodem_qgis.runtime.client import WorkerClient
+from imagetodem_qgis.runtime.client import WorkerClient, WorkerError
 
 FloatArray = NDArray[np.float32]
 
@@ -60,7 +60,7 @@ class TileRun:
 
         Raises:
             Cancelled: the user cancelled.
-            WorkerError: the worker died or refused.
+            WorkerError: the worker died or refused, or the network's answers are none.
         """
         under_way: deque[list[_TileInput]] = deque()
         for batch in _in_batches(self._inputs(listener), batch_size):
@@ -94,6 +94,12 @@ class TileRun:
 
     def _collect(self, worker: WorkerClient, batch: list[_TileInput], listener: Listener) -> None:
         answers = worker.receive().arrays[0]
+        size, planes = self._card.tile_size, self._card.outputs
+        if answers.shape != (len(batch), size, size, len(planes)):
+            raise WorkerError(
+                f"the network of the model '{self._card.name}' answered {len(batch)} tiles with an array "
+                f"of {answers.shape}, not with {size} x {size} pixels of its card's {', '.join(planes)}"
+            )
         for tile, answer in zip(batch, answers):
             self._keep(tile, answer)
         listener.progress(100.0 * (batch[-1].index + 1) / len(self._frame.plan))
@@ -102,8 +108,8 @@ class TileRun:
         window = self._frame.plan.window(tile.index)
         answer = self._frame.symmetry.undo(answer)[: window.rows, : window.columns]
         heights = np.ascontiguousarray(answer[..., 0])
-        if not np.isfinite(heights).all():
-            raise ValueError(
+        if not np.isfinite(answer).all():
+            raise WorkerError(
                 f"the model '{self._card.name}' answered tile {tile.index} with values that are no numbers"
             )
         if self._card.target == "relief_per_pixel":

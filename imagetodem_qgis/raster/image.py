@@ -122,10 +122,14 @@ class Image:
             values, valid = self.read(self.grid.window())
             return values[valid]
         side = math.ceil(math.sqrt(_SAMPLED_PIXELS) / _SAMPLED_WINDOWS_ACROSS)
-        high, wide = min(side, rows), min(side, columns)
+        # As many down as across, unless the image is a strip: a narrow side is read whole.
+        high, wide = (whole if whole < 2 * side else side for whole in (rows, columns))
+        down = min(_SAMPLED_WINDOWS_ACROSS, rows // high)
+        across = min(_SAMPLED_WINDOWS_ACROSS**2 // down, columns // wide)
+        down = min(_SAMPLED_WINDOWS_ACROSS**2 // across, rows // high)
         parts = []
-        for row in np.linspace(0, rows - high, _SAMPLED_WINDOWS_ACROSS).astype(int):
-            for column in np.linspace(0, columns - wide, _SAMPLED_WINDOWS_ACROSS).astype(int):
+        for row in np.linspace(0, rows - high, down).astype(int):
+            for column in np.linspace(0, columns - wide, across).astype(int):
                 values, valid = self.read(Window(int(row), int(column), high, wide))
                 parts.append(values[valid])
         return np.concatenate(parts)
@@ -135,10 +139,10 @@ class Image:
         for domain in self._dataset.GetMetadataDomainList() or [""]:
             if domain.startswith("xml:"):
                 continue
-            metadata = self._dataset.GetMetadata(domain) or {}
             for key in _SUN_AZIMUTH_KEYS:
                 try:
-                    azimuth = float(metadata.get(key, "nan"))
+                    # Item by item: as a dictionary, GDAL cuts a key off at its colon.
+                    azimuth = float(self._dataset.GetMetadataItem(key, domain) or "nan")
                 except ValueError:
                     continue
                 if math.isfinite(azimuth):

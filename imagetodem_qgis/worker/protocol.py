@@ -40,7 +40,7 @@ def write_message(stream: BinaryIO, message: Message) -> None:
         ProtocolError: an array's dtype is not one that the protocol carries.
         OSError: the other side is gone.
     """
-    arrays = [np.ascontiguousarray(array) for array in message.arrays]
+    arrays = [np.asarray(array, order="C") for array in message.arrays]
     for array in arrays:
         if array.dtype.name not in _DTYPES:
             raise ProtocolError(f"cannot send an array of {array.dtype.name}")
@@ -66,7 +66,7 @@ def read_message(stream: BinaryIO) -> Message:
     try:
         header = json.loads(_read_exactly(stream, length))
         arrays = [_read_array(stream, entry["dtype"], entry["shape"]) for entry in header.pop("arrays")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
         raise ProtocolError(f"a message's header is broken: {error}") from error
     return Message(header, arrays)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -54,10 +53,10 @@ def shipped_model() -> str:
 
 
 @pytest.fixture
-def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Iterator[Predict]:
+def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Predict:
     """Runs Predict DEM: ``predict(image, **parameters)`` gives its results and, under ``said``, what it told.
 
-    The model is the tiny ``red`` unless ``MODEL`` or ``MODEL_FILE`` is given, the output ``dem.tif`` unless given.
+    The model is the tiny ``red`` unless ``MODEL`` or ``MODEL_FILE`` is given, the output ``dem.tif``.
     """
     import processing
     from qgis.core import QgsProcessingFeedback
@@ -71,4 +70,4 @@ def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Iterato
         results = processing.run("imagetodem:predictdem", given, feedback=feedback)
         return {**results, "said": feedback.textLog()}
 
-    yield run
+    return run

@@ -21,6 +21,11 @@ GROUND = 0.01
 FOOT = 1200 / 3937
 
 
+def beside(folder: Path) -> list[str]:
+    """What lies in a folder but the image, to which QGIS adds statistics when it opens it."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("image.tif"))
+
+
 def fitted(heights: np.ndarray, pattern: np.ndarray) -> tuple[float, float]:
     """Metres for one unit of a pattern, and the correlation."""
     known = np.isfinite(heights)
@@ -28,7 +33,7 @@ def fitted(heights: np.ndarray, pattern: np.ndarray) -> tuple[float, float]:
     return float(a @ b / (a @ a)), float(a @ b / math.sqrt((a @ a) * (b @ b)))
 
 
-# --- nodata, masks, alpha -------------------------------------------------------------------------------------
+# --- nodata, masks, alpha -----------------------------------------------------------------------------------
 
 
 def holed(rows: int = 90, columns: int = 140) -> tuple[np.ndarray, np.ndarray]:
@@ -76,16 +81,28 @@ def test_a_pixel_with_zero_in_one_band_only_is_known(predict, tmp_path):
     assert fitted(heights, relief(bands, known))[1] > 0.9999
 
 
+@pytest.mark.parametrize("value", [NODATA, np.nan])
+def test_a_pixel_that_lacks_one_band_is_unknown(predict, tmp_path, value):
+    bands = colours(60, 60).astype(np.float32)
+    bands[10:20, 10:20, 1] = value
+    heights = read_surface(
+        predict(write_image(tmp_path / "image.tif", bands, nodata=NODATA))["OUTPUT"]
+    ).heights
+    known = np.ones((60, 60), bool)
+    known[10:20, 10:20] = False
+    assert (np.isfinite(heights) == known).all()
+
+
 def test_tiles_without_a_known_pixel_are_skipped(predict, tmp_path):
     bands = colours(64, 400)
-    bands[:, 150:250] = 0
+    bands[:, 150:300] = 0
     results = predict(write_image(tmp_path / "image.tif", bands, nodata=0))
     heights = read_surface(results["OUTPUT"]).heights
     assert (np.isfinite(heights) == (bands != 0).any(axis=-1)).all()
     starts = np.round(np.arange(8) * 336 / 7).astype(int)
-    assert results["TILES"] == sum(not (150 <= start and start + 64 <= 250) for start in starts) < 8
+    assert results["TILES"] == sum(not 150 <= start <= 300 - 64 for start in starts) < 8
     # Nothing ties the two parts together: each has its own constant.
-    for part in (slice(0, 150), slice(250, 400)):
+    for part in (slice(0, 150), slice(300, 400)):
         metres, correlation = fitted(heights[:, part], relief(bands, bands[..., 0] > 0)[:, part])
         assert metres == pytest.approx(30, rel=GROUND)
         assert correlation > 0.9999
@@ -105,7 +122,7 @@ def test_a_hole_in_an_image_that_is_resampled_stays_as_it_is(predict, tiny_model
     assert (missing.sum(), surplus.sum()) == (0, 0)
 
 
-# --- data types and bands -------------------------------------------------------------------------------------
+# --- data types and bands -----------------------------------------------------------------------------------
 
 
 def test_linearly_related_values_of_any_type_give_the_same_answer(predict, tmp_path):
@@ -119,7 +136,9 @@ def test_linearly_related_values_of_any_type_give_the_same_answer(predict, tmp_p
     }
     answers = {
         name: read_surface(
-            predict(write_image(tmp_path / f"{name}.tif", version), OUTPUT=tmp_path / f"{name}_dem.tif")["OUTPUT"]
+            predict(write_image(tmp_path / f"{name}.tif", version), OUTPUT=tmp_path / f"{name}_dem.tif")[
+                "OUTPUT"
+            ]
         ).heights
         for name, version in versions.items()
     }
@@ -158,7 +177,7 @@ def test_without_colours_the_first_three_bands_are_taken(predict, tmp_path):
     assert fitted(surface.heights, relief(bands))[1] > 0.9999
 
 
-# --- place on the ground --------------------------------------------------------------------------------------
+# --- place on the ground ------------------------------------------------------------------------------------
 
 
 def metres_of_degrees(latitude: float) -> tuple[float, float]:
@@ -242,14 +261,16 @@ def test_a_much_finer_image_is_read_at_the_models_sampling_distance(predict, tin
     metres, correlation = fitted(surface.heights, relief(bands))
     assert metres == pytest.approx(4, rel=0.03)
     assert correlation > 0.995
-    assert float(surface.metadata["IMAGETODEM_GROUND_SAMPLING_DISTANCE"].split()[0]) == pytest.approx(4, rel=0.02)
+    assert float(surface.metadata["IMAGETODEM_GROUND_SAMPLING_DISTANCE"].split()[0]) == pytest.approx(
+        4, rel=0.02
+    )
     assert results["TILES"] == 1
     # One of the model's pixels is eight of the image's: no block may show.
     down, right = np.abs(np.diff(surface.heights, axis=0)), np.abs(np.diff(surface.heights, axis=1))
     assert max(down.max(), right.max()) < 2.5 * RELIEF * 4 * 2 / 60 / 2
 
 
-# --- extent ---------------------------------------------------------------------------------------------------
+# --- extent -------------------------------------------------------------------------------------------------
 
 
 def extent_of(top: int, left: int, rows: int, columns: int) -> tuple[float, float, float, float]:
@@ -278,7 +299,9 @@ def test_an_extent_crops_the_grid_but_not_the_stretch(predict, tmp_path):
 def test_pixels_cut_by_the_extent_are_included(predict, tmp_path):
     west, east, south, north = extent_of(60, 40, 50, 80)
     image = write_image(tmp_path / "image.tif", colours(200, 200))
-    surface = read_surface(predict(image, EXTENT=written((west - 1, east + 1, south - 1, north + 1)))["OUTPUT"])
+    surface = read_surface(
+        predict(image, EXTENT=written((west - 1, east + 1, south - 1, north + 1)))["OUTPUT"]
+    )
     assert surface.heights.shape == (52, 82)
     assert surface.transform == (501_170, 30, 0, 5_198_230, 0, -30)
 
@@ -297,7 +320,9 @@ def test_an_extent_in_another_crs_is_brought_to_the_images(predict, tmp_path):
     image = write_image(tmp_path / "image.tif", bands)
     west, east, south, north = extent_of(60, 40, 50, 80)
     transform = QgsCoordinateTransform(
-        QgsCoordinateReferenceSystem("EPSG:32633"), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance()
+        QgsCoordinateReferenceSystem("EPSG:32633"),
+        QgsCoordinateReferenceSystem("EPSG:4326"),
+        QgsProject.instance(),
     )
     box = transform.transformBoundingBox(QgsRectangle(west, south, east, north))
     geographic = (box.xMinimum(), box.xMaximum(), box.yMinimum(), box.yMaximum())
@@ -321,7 +346,23 @@ def test_an_extent_on_a_south_up_image_takes_the_right_rows(predict, tmp_path):
     assert fitted(surface.heights, relief(bands)[20:70, 10:40])[1] > 0.99999
 
 
-# --- the file -------------------------------------------------------------------------------------------------
+def test_an_extent_of_an_image_that_is_resampled(predict, tiny_model, tmp_path):
+    rows, columns = 200, 240
+    wave = np.sin(np.arange(columns) / 30.0)[None] + np.cos(np.arange(rows) / 40.0)[:, None]
+    bands = np.repeat((120 + 50 * wave)[..., None], 3, axis=2).astype(np.float32)
+    image = write_image(tmp_path / "image.tif", bands)
+    model = tiny_model("red", ground_sampling_distance={"minimum": 120, "maximum": 500})
+    surface = read_surface(
+        predict(image, MODEL_FILE=model, EXTENT=written(extent_of(60, 40, 90, 121)))["OUTPUT"]
+    )
+    assert surface.heights.shape == (90, 121)
+    assert surface.transform == (501_200, 30, 0, 5_198_200, 0, -30)
+    metres, correlation = fitted(surface.heights, relief(bands)[60:150, 40:161])
+    assert metres == pytest.approx(120, rel=0.03)
+    assert correlation > 0.995
+
+
+# --- the file -----------------------------------------------------------------------------------------------
 
 
 def test_the_file_is_what_a_gis_expects(predict, tmp_path):
@@ -349,7 +390,7 @@ def test_the_file_is_what_a_gis_expects(predict, tmp_path):
     assert metadata["IMAGETODEM_TILES"] == f"{results['TILES']} of 64 pixels, overlap 16"
     assert metadata["IMAGETODEM_SUN_AZIMUTH"] == "135 degrees (as given)"
     assert metadata["IMAGETODEM_ANCHORS"].startswith("none")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dem.qml", "dem.tif", "image.tif"]
+    assert beside(tmp_path) == ["dem.qml", "dem.tif"]
 
 
 def test_a_file_that_is_replaced_leaves_no_trace(predict, tmp_path):
@@ -363,7 +404,17 @@ def test_a_file_that_is_replaced_leaves_no_trace(predict, tmp_path):
     other = write_image(tmp_path / "image.tif", colours(60, 60, seed=5))
     surface = read_surface(predict(other)["OUTPUT"])
     assert fitted(surface.heights, relief(colours(60, 60, seed=5)))[1] > 0.9999
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dem.qml", "dem.tif", "image.tif"]
+    assert beside(tmp_path) == ["dem.qml", "dem.tif"]
+
+
+def test_paths_with_blanks_and_accents(predict, tmp_path):
+    folder = tmp_path / "Höhe über alles [1]"
+    folder.mkdir()
+    results = predict(write_image(folder / "Bild 1.tif", colours(40, 40)), OUTPUT=folder / "Gelände 2.tif")
+    assert Path(results["OUTPUT"]) == folder / "Gelände 2.tif"
+    assert read_surface(results["OUTPUT"]).heights.shape == (40, 40)
+    assert (folder / "Gelände 2.qml").is_file()
+    assert list(folder.glob(".*")) == []
 
 
 def test_a_temporary_output_is_a_file_too(predict, tmp_path):
@@ -380,7 +431,7 @@ def test_the_network_gives_the_same_bytes_twice(predict, tmp_path):
     assert one == two
 
 
-# --- models ---------------------------------------------------------------------------------------------------
+# --- models -------------------------------------------------------------------------------------------------
 
 
 def test_a_model_is_taken_in_every_form(predict, tiny_model, tmp_path):

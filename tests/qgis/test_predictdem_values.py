@@ -27,7 +27,9 @@ def scale_and_residual(heights: np.ndarray, pattern: np.ndarray) -> tuple[float,
     return factor, float(np.nanmax(np.abs(heights / factor - pattern)))
 
 
-def assert_is_relief(heights: np.ndarray, pattern: np.ndarray, metres: float, tolerance: float = 1e-4) -> None:
+def assert_is_relief(
+    heights: np.ndarray, pattern: np.ndarray, metres: float, tolerance: float = 1e-4
+) -> None:
     factor, residual = scale_and_residual(heights, pattern)
     assert factor == pytest.approx(metres, rel=GROUND)
     assert residual < tolerance * np.ptp(pattern)
@@ -57,10 +59,22 @@ def test_each_tiles_own_constant_is_solved_away(predict, tiny_model, tmp_path):
     assert_is_relief(heights, relief(bands), PIXEL)
 
 
-def test_relative_heights_keep_a_tiles_own_constant_out_too(predict, tiny_model, tmp_path):
+@pytest.mark.parametrize("overlap", [5, 75])
+def test_any_overlap_gives_the_same_surface(predict, tiny_model, tmp_path, overlap):
+    bands = colours(150, 130)
+    image = write_image(tmp_path / "image.tif", bands)
+    model = tiny_model("red_and_tile_mean")
+    results = predict(image, MODEL_FILE=model, OVERLAP=overlap)
+    assert results["TILES"] == {5: 3 * 3, 75: 7 * 6}[overlap]
+    assert_is_relief(read_surface(results["OUTPUT"]).heights, relief(bands), PIXEL)
+
+
+def test_a_relative_models_heights_keep_their_zero(predict, tiny_model, tmp_path):
     """A relative model's heights do have a zero; it is 127.5 of 255 in the middle of the network's range."""
     bands = colours(60, 60)
-    results = predict(write_image(tmp_path / "image.tif", bands), MODEL_FILE=tiny_model("red", target="relative"))
+    results = predict(
+        write_image(tmp_path / "image.tif", bands), MODEL_FILE=tiny_model("red", target="relative")
+    )
     surface = read_surface(results["OUTPUT"])
     np.testing.assert_allclose(surface.heights, 127.5 * relief(bands) + 127.5, atol=0.01)
     assert surface.unit == ""
@@ -151,7 +165,7 @@ def test_the_sun_is_taken_from_metadata_or_hemisphere(
     assert found == {315.2: "up", 145.0: "down", 35.0: "up", 235.0: "left"}[in_image]
 
 
-# --- the shipped model ----------------------------------------------------------------------------------------
+# --- the shipped model --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_overviews_average_the_known_heights(tmp_path):
     assert half[0, 0] == NODATA
 
 
-@pytest.mark.parametrize(("side", "count"), [(1, 0), (512, 0), (513, 1), (1025, 2)])
+@pytest.mark.parametrize(("side", "count"), [(1, 0), (512, 0), (513, 1), (1025, 1), (1026, 2)])
 def test_overviews_are_made_until_they_are_small(tmp_path, side, count):
     write(tmp_path / "dem.tif", np.zeros((side, 3), np.float32))
     write(tmp_path / "plain.tif", np.zeros((side, 3), np.float32), overviews=False)

@@ -19,6 +19,9 @@ from training.data.pair import Pair
 REFERENCE_GSD = 100.0
 """Ground sampling distance in metres at which the plane ln(distance / reference) is zero."""
 
+TILE_SIZE = 256
+"""Side in pixels of the tiles that the generators are made for."""
+
 _LARGEST_ZOOM_OUT = 4.0
 _LARGEST_ZOOM_IN = 0.6
 
@@ -73,14 +76,14 @@ def pair_stretch(pair: Pair) -> Stretch:
 
 
 def random_sample(pair: Pair, stretch: Stretch, size: int, random: np.random.Generator) -> Sample:
-    """Cut one sample at a random place and scale, mirror it across the light's direction half of the time,
+    """Cut one sample of size × size at a random place and scale, mirror it across the light's direction half of the time,
     and change its contrast as sensors, seasons and haze do."""
     rows, columns = pair.dem.shape
-    largest = min(rows, columns, _LARGEST_ZOOM_OUT * size)
-    smallest = min(_LARGEST_ZOOM_IN * size, largest)
-    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is
-    # to learn of how a landscape hangs together.
-    whole = largest <= 2 * size and random.random() < 0.5
+    largest = min(rows, columns, _LARGEST_ZOOM_OUT * TILE_SIZE)
+    smallest = min(_LARGEST_ZOOM_IN * TILE_SIZE, largest)
+    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is to learn
+    # of how a landscape hangs together.
+    whole = largest <= 2 * TILE_SIZE and random.random() < 0.5
     side = largest if whole else np.exp(random.uniform(np.log(smallest), np.log(largest)))
     top, left = random.uniform(0, rows - side), random.uniform(0, columns - side)
     box = (int(left), int(top), int(left) + int(side), int(top) + int(side))

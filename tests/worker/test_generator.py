@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from training.generator import PAPER_PARAMETERS, build, coarse_unet, light_unet, paper_unet
+
+
+@pytest.fixture(scope="module")
+def light() -> keras.Model:
+    """The light generator for tiles of any size, with normalisation that does something."""
+    keras.utils.set_random_seed(3)
+    model = light_unet(tile_size=None)
+    random = np.random.default_rng(3)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            channels = layer.gamma.shape[0]
+            layer.set_weights(
+                [random.uniform(low, high, channels) for low, high in ((0.5, 1.5), (-1, 1), (-1, 1), (0.3, 3))]
+            )
+    return model
+
+
+def planes(count: int, rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    image = np.random.default_rng(seed).uniform(-1, 1, (count, rows, columns, 4)).astype(np.float32)
+    image[..., 3] = np.linspace(-2.0, 2.0, count)[:, None, None]
+    return image
+
+
+def run(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    return np.asarray(model(inputs, training=False))
+
+
+def test_the_papers_network_has_the_published_number_of_parameters():
+    model = paper_unet()
+    assert model.count_params() == PAPER_PARAMETERS == 54_421_761
+    assert f"{model.count_params() / 1e6:.1f} M" == "54.4 M"
+
+
+def test_the_papers_count_follows_from_its_table_of_layers():
+    # Channels in and out of each 4 x 4 convolution, down and up; the inner ones without bias and followed by
+    # normalisation (scale, shift, mean, variance), but for the first and the last.
+    down = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 512), (512, 512), (512, 512), (512, 512)]
+    up = [(512, 512), (1024, 512), (1024, 512), (1024, 512), (1024, 256), (512, 128), (256, 64)]
+    kernels = sum(16 * before * after for before, after in down + up)
+    normalisation = sum(4 * after for _, after in down[1:] + up)
+    last = 16 * 128 * 1 + 1
+    assert kernels + normalisation + last == PAPER_PARAMETERS
+
+
+def test_the_papers_layers_are_those_of_its_table():
+    model = paper_unet()
+    assert model.input_shape == (None, 256, 256, 3)
+    assert model.output_shape == (None, 256, 256, 1)
+    down = [layer for layer in model.layers if type(layer) is layers.Conv2D]
+    up = [layer for layer in model.layers if type(layer) is layers.Conv2DTranspose]
+    assert [layer.filters for layer in down] == [64, 128, 256, 512, 512, 512, 512, 512]
+    assert [layer.filters for layer in up] == [512, 512, 512, 512, 256, 128, 64, 1]
+    assert [layer.output.shape[1] for layer in down] == [128, 64, 32, 16, 8, 4, 2, 1]
+    assert [layer.output.shape[1] for layer in up] == [2, 4, 8, 16, 32, 64, 128, 256]
+    assert {layer.kernel_size for layer in down + up} == {(4, 4)}
+    assert {layer.strides for layer in down + up} == {(2, 2)}
+    assert [layer.use_bias for layer in down + up] == [False] * 15 + [True]
+    dropouts = [layer for layer in model.layers if isinstance(layer, layers.Dropout)]
+    assert [layer.rate for layer in dropouts] == [0.5] * 3
+    assert up[-1].activation is keras.activations.tanh
+    leaks = [layer for layer in model.layers if isinstance(layer, layers.LeakyReLU)]
+    assert [layer.negative_slope for layer in leaks] == [0.3] * 8
+
+
+def test_statistics_of_the_sample_keep_a_papers_answer_to_itself():
+    keras.utils.set_random_seed(1)
+    model = paper_unet(statistics="sample")
+    tiles = np.random.default_rng(1).uniform(-1, 1, (3, 256, 256, 3)).astype(np.float32)
+    together = run(model, tiles)
+    alone = np.concatenate([run(model, tile[None]) for tile in tiles])
+    assert np.ptp(together) > 0.01
+    assert np.abs(together).max() <= 1.0
+    np.testing.assert_allclose(together, alone, atol=1e-4 * np.ptp(together))
+
+
+def test_the_light_network_is_light():
+    model = light_unet()
+    assert 1_500_000 < model.count_params() < 2_500_000
+    assert model.input_shape == (None, 256, 256, 4)
+    assert model.output_shape == (None, 256, 256, 2)
+    assert not any(isinstance(layer, (layers.Dropout, layers.Conv2DTranspose)) for layer in model.layers)
+
+
+def test_a_tiles_answer_does_not_depend_on_its_batch_nor_on_chance(light):
+    tiles = planes(8, 64, 64)
+    together = run(light, tiles)
+    reach = np.ptp(together[..., 0])
+    assert reach > 0.01
+    np.testing.assert_array_equal(run(light, tiles), together)
+    for index in range(8):
+        np.testing.assert_allclose(run(light, tiles[index : index + 1])[0], together[index], atol=1e-4 * reach)
+    shuffled = run(light, tiles[::-1])
+    np.testing.assert_allclose(shuffled[::-1], together, atol=1e-4 * reach)
+
+
+def test_what_is_moved_by_a_step_of_the_coarsest_level_gives_an_answer_moved_as_much(light):
+    strip = planes(1, 64, 1536 + 64)
+    first, second = run(light, strip[:, :, :1536]), run(light, strip[:, :, 64:])
+    # Away from the ends, whose padding is another for the two.
+    middle = first[:, :, 736 + 64 : 800 + 64]
+    assert np.ptp(middle) > 0.01
+    np.testing.assert_allclose(second[:, :, 736:800], middle, atol=1e-3 * np.ptp(first))
+    moved_by_less = run(light, strip[:, :, 7 : 7 + 1536])[:, :, 736 + 57 : 800 + 57]
+    assert np.abs(moved_by_less - middle).max() > 1e-2 * np.ptp(first)
+
+
+def test_heights_and_their_spread_scale_with_the_ground_sampling_distance():
+    keras.utils.set_random_seed(5)
+    model = light_unet(tile_size=64)
+    for layer in model.layers:
+        # The image is seen alike, so that the heads' scale alone tells the distances apart.
+        if isinstance(layer, layers.Conv2D) and layer.kernel.shape[:3] == (3, 3, 4):
+            kernel, *bias = layer.get_weights()
+            kernel[:, :, 3] = 0.0
+            layer.set_weights([kernel, *bias])
+    image = planes(1, 64, 64)
+    coarse, fine = image.copy(), image.copy()
+    coarse[..., 3], fine[..., 3] = math.log(500 / 100), math.log(10 / 100)
+    at_coarse, at_fine = run(model, coarse), run(model, fine)
+    factor = 50.0**-0.6
+    np.testing.assert_allclose(at_coarse[..., 0], factor * at_fine[..., 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(at_coarse[..., 1], math.log(factor) + at_fine[..., 1], atol=1e-4)
+
+
+def test_the_trunk_alone_answers_as_the_whole_does_without_detail():
+    keras.utils.set_random_seed(6)
+    trunk, whole = coarse_unet(tile_size=16), light_unet(tile_size=64)
+    for layer in trunk.layers:
+        if layer.weights:
+            whole.get_layer(layer.name).set_weights(layer.get_weights())
+    head = whole.get_layer("detail_head")
+    head.set_weights([np.zeros_like(value) for value in head.get_weights()])
+    tile = planes(1, 64, 64)
+    tile[..., 3] = math.log(0.3)
+    reduced = tile.reshape(1, 16, 4, 16, 4, 4).mean((2, 4))
+    reduced[..., 3] = math.log(1.2)
+    shape = run(trunk, reduced)[0, ..., 0]
+    # A height of one reduced pixel is four of the tile's. Inside, linear interpolation keeps the mean of 4 x 4
+    # pixels near the value between them: here it is compared where it is exact, halfway between two.
+    answer = run(whole, tile)[0, ..., 0]
+    between = 4 * (shape[:-1, :-1] + shape[1:, :-1] + shape[:-1, 1:] + shape[1:, 1:]) / 4
+    around = (answer[3:-2:4, 3:-2:4] + answer[4:-1:4, 3:-2:4] + answer[3:-2:4, 4:-1:4] + answer[4:-1:4, 4:-1:4]) / 4
+    assert np.ptp(between) > 1e-3
+    np.testing.assert_allclose(around, between, atol=1e-4 * np.ptp(between))
+
+
+def test_heights_stay_in_single_precision_when_the_rest_is_not():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = light_unet(tile_size=64)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model.output.dtype == "float32"
+    assert model.get_layer("enter_conv").compute_dtype == "bfloat16"
+    assert model.get_layer("detail_head").compute_dtype == "float32"
+
+
+def test_build_follows_the_card():
+    model = build({"name": "light_unet", "input_bands": 4, "tile_size": 64})
+    assert model.input_shape == (None, 64, 64, 4)
+    assert build({"name": "paper_unet", "input_bands": 1, "output_bands": 3}).output_shape == (None, 256, 256, 3)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {},
+        {"name": "resnet"},
+        {"name": ["light_unet"]},
+        {"name": "light_unet", "layers": 3},
+        {"name": "paper_unet", "statistics": "none"},
+    ],
+    ids=str,
+)
+def test_architectures_that_are_not_known_are_refused(architecture):
+    with pytest.raises(ValueError, match="architecture"):
+        build(architecture)

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from imagetodem_qgis.core.stretch import Stretch
+from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
+from training.data.sampling import network_input, pair_stretch, plain_sample, random_sample, relief_per_pixel
+from training.supervised import batches, prefetched, relative_error
+
+PLAIN = Stretch((-1.0,) * 3, (1.0,) * 3)
+
+
+def hillshade(heights: np.ndarray, gsd: float, azimuth: float) -> np.ndarray:
+    """Cosine of the angle between the ground's normal and a sun 45 degrees high (Horn 1981)."""
+    down, across = np.gradient(heights, gsd)
+    east, north = np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))
+    return (1.0 - across * east + down * north) / np.sqrt(1.0 + across**2 + down**2) / np.sqrt(2.0)
+
+
+def cone(side: int = 200, gsd: float = 50.0) -> Pair:
+    """A mountain seen from above under a sun in the south-east."""
+    down, across = np.mgrid[:side, :side] - side / 2.0
+    heights = (2000.0 - 0.6 * gsd * np.hypot(down + 10, across - 7)).astype(np.float32)
+    light = hillshade(heights, gsd, SUN_AZIMUTH)
+    image = (255 * np.clip(light, 0, 1)).astype(np.uint8)
+    return Pair("cone", np.stack([image] * 3, -1), heights, np.ones(heights.shape, bool), gsd, "train")
+
+
+def rough_pair(name: str = "rough", side: int = 256, gsd: float = 30.0, seed: int = 0) -> Pair:
+    random = np.random.default_rng(seed)
+    dem = np.cumsum(np.cumsum(random.normal(0, 2, (side, side)), 0), 1).astype(np.float32)
+    image = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return Pair(name, image, dem, np.ones((side, side), bool), gsd, "train")
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+@given(
+    arrays.arrays(np.float32, (6, 5), elements=st.floats(-400, 9000, width=32)),
+    arrays.arrays(bool, (6, 5)),
+    st.floats(0.5, 1000),
+)
+def test_relief_is_height_over_the_known_mean_in_pixels(dem, valid, gsd):
+    relief = relief_per_pixel(np.where(valid, dem, np.nan).astype(np.float32), valid, gsd)
+    assert relief.dtype == np.float32
+    assert (relief[~valid] == 0).all()
+    if valid.any():
+        expected = (dem[valid].astype(np.float64) - dem[valid].astype(np.float64).mean()) / gsd
+        np.testing.assert_allclose(relief[valid], expected, rtol=1e-4, atol=2e-3 / gsd)
+
+
+def test_the_networks_input_is_the_stretched_image_and_the_logarithm_of_the_distance():
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    stretch = Stretch((0, 0, 0), (255, 255, 255))
+    planes = network_input(image, stretch, 250.0)
+    np.testing.assert_allclose(planes[..., :3], image / 127.5 - 1, atol=1e-5)
+    np.testing.assert_allclose(planes[..., 3], np.log(2.5), rtol=1e-6)
+
+
+def test_a_plain_sample_is_the_window_itself():
+    pair = rough_pair()
+    pair.valid[30:40, 50:90] = False
+    sample = plain_sample(pair, 20, 45, 64, 64, pair_stretch(pair))
+    window = (slice(20, 84), slice(45, 109))
+    known = pair.valid[window]
+    np.testing.assert_array_equal(sample.target[..., 1], known)
+    expected = (pair.dem[window] - pair.dem[window][known].mean()) / 30.0
+    np.testing.assert_allclose(sample.target[..., 0], np.where(known, expected, 0.0), atol=1e-3)
+    stretched = pair_stretch(pair).apply(pair.image[window])
+    np.testing.assert_array_equal(sample.inputs[..., :3], np.where(known[..., None], stretched, 0.0))
+    np.testing.assert_allclose(sample.inputs[..., 3], np.log(0.3), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "size"), [(200, 50), (50, 200), (128, 64)])
+def test_zooming_changes_the_distance_and_with_it_the_heights_in_pixels(side, size):
+    # On a plane that rises by a tenth of a pixel a pixel, it does so at every scale.
+    down, across = np.mgrid[:256, :256].astype(np.float32)
+    dem = 3.0 * across
+    pair = Pair("plane", np.zeros((256, 256, 3), np.uint8), dem, np.ones((256, 256), bool), 30.0, "train")
+    sample = plain_sample(pair, 10, 20, side, size, PLAIN)
+    np.testing.assert_allclose(sample.inputs[..., 3], np.log(30.0 * side / size / 100.0), rtol=1e-5)
+    border = max(2, 2 * size // side)
+    slope = np.diff(sample.target[..., 0], axis=1)[:, border:-border]
+    np.testing.assert_allclose(slope, 0.1, atol=2e-3)
+
+
+def test_random_samples_keep_heights_and_distance_together():
+    down, across = np.mgrid[:1200, :1200].astype(np.float32)
+    dem = 3.0 * across + 6.0 * down
+    image, valid = np.zeros((1200, 1200, 3), np.uint8), np.ones((1200, 1200), bool)
+    pair = Pair("plane", image, dem, valid, 30.0, "train")
+    random = np.random.default_rng(1)
+    distances, mirrored = [], 0
+    for _ in range(60):
+        sample = random_sample(pair, PLAIN, 64, random)
+        distance = 100.0 * np.exp(sample.inputs[0, 0, 3])
+        assert (sample.inputs[..., 3] == sample.inputs[0, 0, 3]).all()
+        distances.append(distance)
+        slopes = [np.median(np.diff(sample.target[..., 0], axis=axis)) for axis in (1, 0)]
+        # The mirror that keeps the light exchanges the two.
+        assert sorted(slopes) == pytest.approx([0.1, 0.2], abs=5e-3)
+        mirrored += slopes[0] > slopes[1]
+    assert max(distances) > 3.0 * min(distances)
+    assert 15 < mirrored < 45
+
+
+def test_random_samples_stay_bright_on_the_side_of_the_sun():
+    pair, random = cone(), np.random.default_rng(2)
+    stretch = pair_stretch(pair)
+    told, against, mirrored = [], [], set()
+    for _ in range(40):
+        sample = random_sample(pair, stretch, 64, random)
+        luminance, heights = sample.inputs[..., :3].mean(-1), sample.target[..., 0]
+        told.append(correlation(luminance, hillshade(heights, 1.0, SUN_AZIMUTH)))
+        against.append(correlation(luminance, hillshade(heights, 1.0, SUN_AZIMUTH + 90.0)))
+        mirrored.add(sample.inputs.strides[0] < sample.inputs.strides[1])
+    assert min(told) > 0.9
+    assert np.median(np.abs(against)) < 0.6
+    assert mirrored == {True, False}
+
+
+def test_random_samples_hide_unknown_pixels_and_stay_in_range():
+    pair, random = rough_pair(), np.random.default_rng(3)
+    pair.valid[100:150] = False
+    pair.dem[100:150] = np.nan
+    stretch = pair_stretch(pair)
+    seen = 0
+    for _ in range(30):
+        sample = random_sample(pair, stretch, 64, random)
+        assert sample.inputs.shape == (64, 64, 4)
+        assert sample.target.shape == (64, 64, 2)
+        assert np.isfinite(sample.inputs).all()
+        assert np.isfinite(sample.target).all()
+        assert np.abs(sample.inputs[..., :3]).max() <= 1.5
+        known = sample.target[..., 1]
+        assert set(np.unique(known)) <= {0.0, 1.0}
+        seen += int((known == 0).sum())
+        assert (sample.inputs[known == 0][:, :3] == 0).all()
+        assert (sample.target[known == 0][:, 0] == 0).all()
+        assert abs(sample.target[..., 0].sum()) < 1e-3 * max(1.0, np.abs(sample.target[..., 0]).sum())
+    assert seen > 0
+
+
+def test_batches_are_the_same_for_the_same_seed_only():
+    tiles = [rough_pair(f"tile {seed}", seed=seed) for seed in range(3)]
+    scenes = [rough_pair("scene", side=300, gsd=10.0, seed=9)]
+
+    def first_two(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return list(itertools.islice(batches(tiles, scenes, 32, 3, seed), 2))
+
+    one, again, other = first_two(1), first_two(1), first_two(2)
+    for (inputs, target), (same_inputs, same_target) in zip(one, again):
+        assert inputs.shape == (3, 32, 32, 4)
+        assert target.shape == (3, 32, 32, 2)
+        np.testing.assert_array_equal(inputs, same_inputs)
+        np.testing.assert_array_equal(target, same_target)
+    assert np.abs(one[0][0] - other[0][0]).max() > 0.1
+    assert np.abs(one[0][0] - one[1][0]).max() > 0.1
+
+
+def test_samples_that_know_too_little_are_left_out():
+    tile = rough_pair("half")
+    tile.valid[:, 128:] = False
+    for _, target in itertools.islice(batches([tile], [tile], 32, 4, 5), 5):
+        assert (target[..., 1].mean((1, 2)) > 0.3).all()
+
+
+def test_items_made_ahead_are_the_same_items():
+    assert list(itertools.islice(prefetched(iter(range(100)), depth=3), 50)) == list(range(50))
+
+
+@pytest.mark.parametrize("azimuth", [315.0, 225.0, 45.0, 70.0, 158.0])
+def test_pairs_are_turned_towards_the_sun_all_parts_alike(azimuth):
+    rows, columns = np.mgrid[:20, :30]
+    dem = (rows * 100 + columns).astype(np.float32)
+    pair = Pair("a", np.stack([dem] * 3, -1), dem, dem % 2 == 0, 30.0, "train")
+    turned = towards_the_sun(pair, azimuth)
+    np.testing.assert_array_equal(turned.image[..., 0], turned.dem)
+    np.testing.assert_array_equal(turned.valid, turned.dem % 2 == 0)
+    assert sorted(turned.dem.ravel()) == sorted(dem.ravel())
+    assert (turned.name, turned.gsd, turned.split) == ("a", 30.0, "train")
+    side = cone(101)
+    lit = Pair("lit", np.stack([hillshade(side.dem, 50.0, azimuth)] * 3, -1), side.dem, side.valid, 50.0, "train")
+    seen = towards_the_sun(lit, azimuth)
+    assert correlation(seen.image[..., 0], hillshade(seen.dem, 50.0, SUN_AZIMUTH)) > 0.85
+
+
+def test_the_error_after_the_best_shift_and_scale_is_that_of_the_correlation():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(3, 20, 20))
+    answer = 5.0 + 3.0 * truth + random.normal(size=(3, 20, 20))
+    ratios = []
+    for one, other in zip(answer, truth):
+        slope, intercept = np.polyfit(one.ravel(), other.ravel(), 1)
+        ratios.append(np.sqrt(np.mean((slope * one + intercept - other) ** 2)) / other.std())
+    arrays_of = np.stack([answer, answer], -1), np.stack([truth, np.ones_like(truth)], -1)
+    assert relative_error(*arrays_of) == pytest.approx(np.median(ratios), rel=1e-6)
+    # A tile as flat as a plain says nothing.
+    flat = np.concatenate([arrays_of[1], 1e-4 * arrays_of[1][:1]])
+    assert relative_error(np.concatenate([arrays_of[0], arrays_of[0][:1]]), flat) == relative_error(*arrays_of)
