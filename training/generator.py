@@ -98,25 +98,29 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model
     """A two-scale residual U-Net of about 2 M parameters that predicts heights and their spread.
 
     Its trunk, :func:`coarse_unet`, sees the tile at a quarter of its resolution and makes the shape of the
-    landscape, where most of a height's error lies; a thin branch at full resolution adds the detail. It differs from
-    the paper's network in what hurts a surface there: resize-convolutions instead of transposed ones (Odena et al.
-    2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's answer depends on
-    nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head scale that follows the
-    ground sampling distance.
+    landscape, where most of a height's error lies; a thin branch at full resolution adds the detail. It
+    differs from the paper's network in what hurts a surface there: resize-convolutions instead of transposed
+    ones (Odena et al.
+    2016: no checkerboard, a smoother slope), normalisation with running statistics (a tile's answer depends
+    on nothing but the tile), none at the bottleneck, a linear head instead of tanh, and a head scale that
+    follows the ground sampling distance.
 
     Args:
         input_bands: the image bands followed by one plane of ln(ground sampling distance / 100 m).
         tile_size: side of the tiles in pixels, a multiple of 64; ``None`` leaves it open.
 
     Returns:
-        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size, 2)``
-        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in the
-        same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
+        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to ``(n, tile_size, tile_size,
+        2)``
+        float32: height in units of a pixel, and the natural logarithm of the height error's Laplace scale in
+        the same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
     """
     inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
     pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(inputs)
     # A pixel of the trunk is four of the tile's: its ground sampling distance and its unit of height are.
-    log_gsd = layers.Rescaling(1.0, offset=math.log(TRUNK_STRIDE), name="trunk_gsd")(pooled[..., input_bands - 1 :])
+    log_gsd = layers.Rescaling(1.0, offset=math.log(TRUNK_STRIDE), name="trunk_gsd")(
+        pooled[..., input_bands - 1 :]
+    )
     reduced = layers.Concatenate(name="trunk_input")([pooled[..., : input_bands - 1], log_gsd])
     features, trunk_answer = _trunk(reduced, log_gsd)
     shape = layers.Rescaling(float(TRUNK_STRIDE), name="shape_scale", dtype="float32")(trunk_answer[..., :1])
@@ -133,7 +137,9 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256) -> keras.Model
         x = _conv(x, _DETAIL_FILTERS[level], f"merge{level}")
     detail, spread = _head(x, inputs[..., input_bands - 1 :], "detail")
     height = layers.Add(name="height", dtype="float32")([shape, detail])
-    return keras.Model(inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet")
+    return keras.Model(
+        inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet"
+    )
 
 
 def coarse_unet(input_bands: int = 4, tile_size: int | None = 64) -> keras.Model:
@@ -171,7 +177,8 @@ def _trunk(x: Any, log_gsd: Any) -> tuple[Any, Any]:
 
 def _head(x: Any, log_gsd: Any, name: str) -> tuple[Any, Any]:
     """Height in units of a pixel and ln of its error's scale, both following the ground sampling distance."""
-    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the relief.
+    # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the
+    # relief.
     raw = layers.Conv2D(2, 3, padding="same", name=f"{name}_head", dtype="float32")(x)
     log_scale = layers.Conv2D(
         1,

@@ -31,6 +31,8 @@ from training.losses import relief_loss
 _SCENE_SHARE = 0.2
 """Share of samples cut from the few 10-38 m scenes; the rest comes from Blue Marble."""
 _VALIDATION_TILES = 96
+_ROUND_STEPS = 250
+"""Steps between two looks at the validation tiles, each with a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class Phase:
 
 
 PHASES = (
-    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 2000, 2e-3),
-    Phase("light_unet", TILE_SIZE, 8, 1500, 8e-4),
+    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 1400, 2e-3),
+    Phase("light_unet", TILE_SIZE, 8, 1300, 8e-4),
 )
-"""The trunk first, on tiles of a quarter of the resolution: what it learns there, most of the error, costs a sixteenth
-of the work."""
+"""The trunk first, on tiles of a quarter of the resolution: what it learns there, most of the error, costs a
+sixteenth of the work."""
 
 
 def training_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
@@ -129,9 +131,12 @@ class _Log(keras.callbacks.Callback):
         self._folder, self._phase, self._validation, self._rounds = folder, phase, validation, rounds
         self._start = time.monotonic()
         self._first: int | None = None
+        self._before = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._first = epoch if self._first is None else self._first
+        if self._first is None:
+            self._first = epoch
+            self._before = _seconds_so_far(self._folder / "log.csv", self._phase)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         parts = np.split(self._validation[0], 12)
@@ -140,9 +145,9 @@ class _Log(keras.callbacks.Callback):
         seconds = time.monotonic() - self._start
         left = seconds / (epoch + 1 - (self._first or 0)) * (self._rounds - epoch - 1)
         row = {"phase": self._phase, "round": epoch + 1, "loss": (logs or {})["loss"], "validation": error}
-        row["seconds"] = round(seconds)
         log = self._folder / "log.csv"
         new = not log.exists()
+        row["seconds"] = round(seconds + self._before)
         with open(log, "a", newline="") as file:
             writer = csv.DictWriter(file, row)
             if new:
@@ -150,6 +155,17 @@ class _Log(keras.callbacks.Callback):
             writer.writerow(row)
         self.model.save_weights(average_file(self._folder, self._phase))
         print(json.dumps(row), f"{left / 60:.0f} min left", flush=True)
+
+
+def _seconds_so_far(log: Path, phase: int) -> float:
+    """What a phase that goes on had taken before it was interrupted."""
+    if not log.exists():
+        return 0.0
+    with open(log, newline="") as table:
+        return max(
+            (float(row["seconds"]) for row in csv.DictReader(table) if int(row["phase"]) == phase),
+            default=0.0,
+        )
 
 
 def average_file(folder: Path, phase: int) -> Path:
@@ -225,7 +241,7 @@ def _fit(
         loss=relief_loss,
         jit_compile=False,
     )
-    round_steps = min(250, phase.steps)
+    round_steps = min(_ROUND_STEPS, phase.steps)
     rounds = -(-phase.steps // round_steps)
     validation = validation_arrays(data, _VALIDATION_TILES, phase.size)
     model.fit(

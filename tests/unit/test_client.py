@@ -140,9 +140,9 @@ def test_a_killed_worker_is_told_with_the_logs_last_lines(interpreter, noisy):
 
 
 def test_a_worker_that_ends_by_itself_is_told_with_its_exit_code(interpreter, noisy):
-    with opened(WorkerClient(interpreter.path)) as worker:
-        with pytest.raises(WorkerError, match=r"ended unexpectedly \(exit code 3\)") as told:
-            worker.ask({"type": "predict"}, [tiles_of(7)])
+    worker = opened(WorkerClient(interpreter.path))
+    with worker, pytest.raises(WorkerError, match=r"ended unexpectedly \(exit code 3\)") as told:
+        worker.ask({"type": "predict"}, [tiles_of(7)])
     assert "memory" not in str(told.value)
     assert "environmentreport" in str(told.value)
 
@@ -229,5 +229,7 @@ def test_the_workers_environment_is_clean(interpreter, monkeypatch, tmp_path):
     for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"):
         monkeypatch.setenv(name, str(tmp_path))
     with WorkerClient(Path(interpreter.path)) as worker:
-        answer = worker.ask({"type": "solve"}, [np.zeros((0, 2), np.int64), np.zeros(0), np.zeros(0), np.ones(2)])
+        answer = worker.ask(
+            {"type": "solve"}, [np.zeros((0, 2), np.int64), np.zeros(0), np.zeros(0), np.ones(2)]
+        )
     assert answer.arrays[0].tolist() == [0.0, 0.0]

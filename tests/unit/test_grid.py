@@ -115,7 +115,10 @@ def test_across_the_antimeridian_in_degrees():
 def test_a_rotated_grid_keeps_its_pixel_size_and_tells_its_turn():
     x, y = in_crs(32633, 15.0, 48.0)
     angle = math.radians(30.0)
-    right, down = (20.0 * math.cos(angle), 20.0 * math.sin(angle)), (20.0 * math.sin(angle), -20.0 * math.cos(angle))
+    right, down = (
+        (20.0 * math.cos(angle), 20.0 * math.sin(angle)),
+        (20.0 * math.sin(angle), -20.0 * math.cos(angle)),
+    )
     grid = Grid(50, 50, (x, right[0], down[0], y, right[1], down[1]), crs(32633))
     ground = grid.ground()
     assert ground.pixel_size() == pytest.approx((20.0, 20.0), rel=4e-3)
@@ -135,7 +138,8 @@ def test_a_single_pixel_and_one_row_have_a_ground():
     [
         "",
         'LOCAL_CS["site grid",UNIT["metre",1]]',
-        'ENGCRS["site grid",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]',
+        'ENGCRS["site grid",EDATUM["site"],CS[Cartesian,2],'
+        'AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]',
         "no coordinate system at all",
     ],
 )

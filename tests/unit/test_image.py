@@ -267,7 +267,7 @@ def test_an_image_of_numbers_of_colours_is_refused(tmp_path):
     table = gdal.ColorTable()
     table.SetColorEntry(1, (255, 0, 0, 255))
     dataset.GetRasterBand(1).SetColorTable(table)
-    dataset = None  # noqa: F841
+    dataset = None
     with pytest.raises(RasterError, match=r"is paletted.*gdal:pcttorgb"):
         Image(str(tmp_path / "a.tif"))
 
@@ -326,7 +326,9 @@ def test_the_suns_azimuth_is_found_in_any_domain_of_the_metadata(tmp_path, domai
 def test_a_key_with_a_colon_is_found(tmp_path):
     path = write(tmp_path / "a.tif", noise(3, 4, 4))
     # A GeoTIFF cuts such a key in two; the file beside it does not.
-    sidecar = '<PAMDataset><Metadata domain="STAC"><MDI key="view:sun_azimuth">51.5</MDI></Metadata></PAMDataset>'
+    sidecar = (
+        '<PAMDataset><Metadata domain="STAC"><MDI key="view:sun_azimuth">51.5</MDI></Metadata></PAMDataset>'
+    )
     (tmp_path / "a.tif.aux.xml").write_text(sidecar)
     assert Image(path).sun_azimuth() == 51.5
 

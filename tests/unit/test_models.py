@@ -146,7 +146,14 @@ def test_a_zip_of_a_folder_is_unpacked_and_checked(folder, scratch, tmp_path, pr
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.txt", "/evil.txt", "hills/../../evil.txt", "hills/..\\evil.txt", "hills/..", "hills/D:evil.txt"],
+    [
+        "../evil.txt",
+        "/evil.txt",
+        "hills/../../evil.txt",
+        "hills/..\\evil.txt",
+        "hills/..",
+        "hills/D:evil.txt",
+    ],
 )
 def test_names_in_a_zip_that_lead_out_of_the_folder_are_left_alone(folder, scratch, tmp_path, name):
     path = tmp_path / "hills.zip"

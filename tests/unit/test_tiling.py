@@ -93,9 +93,7 @@ def test_neighbours_overlap_as_asked_and_a_window_has_a_tiles_size(plan):
 
 @given(plans(), windows())
 def test_touching_is_what_a_look_at_every_tile_finds(plan, window):
-    expected = [
-        index for index in range(len(plan)) if not plan.window(index).intersection(window).is_empty()
-    ]
+    expected = [index for index in range(len(plan)) if not plan.window(index).intersection(window).is_empty()]
     if window.is_empty():
         # No block is ever empty, so what touches one without pixels is left open.
         assert expected == []

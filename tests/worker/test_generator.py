@@ -20,7 +20,10 @@ def light() -> keras.Model:
         if isinstance(layer, layers.BatchNormalization):
             channels = layer.gamma.shape[0]
             layer.set_weights(
-                [random.uniform(low, high, channels) for low, high in ((0.5, 1.5), (-1, 1), (-1, 1), (0.3, 3))]
+                [
+                    random.uniform(low, high, channels)
+                    for low, high in ((0.5, 1.5), (-1, 1), (-1, 1), (0.3, 3))
+                ]
             )
     return model
 
@@ -98,7 +101,9 @@ def test_a_tiles_answer_does_not_depend_on_its_batch_nor_on_chance(light):
     assert reach > 0.01
     np.testing.assert_array_equal(run(light, tiles), together)
     for index in range(8):
-        np.testing.assert_allclose(run(light, tiles[index : index + 1])[0], together[index], atol=1e-4 * reach)
+        np.testing.assert_allclose(
+            run(light, tiles[index : index + 1])[0], together[index], atol=1e-4 * reach
+        )
     shuffled = run(light, tiles[::-1])
     np.testing.assert_allclose(shuffled[::-1], together, atol=1e-4 * reach)
 
@@ -145,11 +150,13 @@ def test_the_trunk_alone_answers_as_the_whole_does_without_detail():
     reduced = tile.reshape(1, 16, 4, 16, 4, 4).mean((2, 4))
     reduced[..., 3] = math.log(1.2)
     shape = run(trunk, reduced)[0, ..., 0]
-    # A height of one reduced pixel is four of the tile's. Inside, linear interpolation keeps the mean of 4 x 4
-    # pixels near the value between them: here it is compared where it is exact, halfway between two.
+    # A height of one reduced pixel is four of the tile's. Where four of them meet, linear interpolation is
+    # exact: the mean of the four pixels around that place is the mean of the four reduced ones.
     answer = run(whole, tile)[0, ..., 0]
     between = 4 * (shape[:-1, :-1] + shape[1:, :-1] + shape[:-1, 1:] + shape[1:, 1:]) / 4
-    around = (answer[3:-2:4, 3:-2:4] + answer[4:-1:4, 3:-2:4] + answer[3:-2:4, 4:-1:4] + answer[4:-1:4, 4:-1:4]) / 4
+    around = (
+        answer[3:-2:4, 3:-2:4] + answer[4:-1:4, 3:-2:4] + answer[3:-2:4, 4:-1:4] + answer[4:-1:4, 4:-1:4]
+    ) / 4
     assert np.ptp(between) > 1e-3
     np.testing.assert_allclose(around, between, atol=1e-4 * np.ptp(between))
 
@@ -168,7 +175,12 @@ def test_heights_stay_in_single_precision_when_the_rest_is_not():
 def test_build_follows_the_card():
     model = build({"name": "light_unet", "input_bands": 4, "tile_size": 64})
     assert model.input_shape == (None, 64, 64, 4)
-    assert build({"name": "paper_unet", "input_bands": 1, "output_bands": 3}).output_shape == (None, 256, 256, 3)
+    assert build({"name": "paper_unet", "input_bands": 1, "output_bands": 3}).output_shape == (
+        None,
+        256,
+        256,
+        3,
+    )
 
 
 @pytest.mark.parametrize(

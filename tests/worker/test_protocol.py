@@ -170,7 +170,12 @@ def worker() -> Any:
 def test_the_worker_answers_and_goes_on_after_an_error(worker):
     pairs = np.array([[0, 1]], np.int64)
     solve = Message({"type": "solve"}, [pairs, np.array([4.0]), np.ones(1), np.array([1.0, 3.0])])
-    for request in (Message({"type": "predict"}, [np.zeros((1, 2, 2, 3), np.float32)]), solve, Message({}), solve):
+    for request in (
+        Message({"type": "predict"}, [np.zeros((1, 2, 2, 3), np.float32)]),
+        solve,
+        Message({}),
+        solve,
+    ):
         write_message(worker.stdin, request)
     answers = [read_message(worker.stdout) for _ in range(4)]
     assert [answer.header["type"] for answer in answers] == ["error", "solved", "error", "solved"]
@@ -194,7 +199,9 @@ def test_the_worker_ends_when_it_is_sent_what_it_cannot_read(worker):
 def test_opening_what_is_no_model_is_an_error_in_words(worker, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     model = {"kind": "onnx", "path": os.fspath(tmp_path / "bad.onnx")}
-    write_message(worker.stdin, Message({"type": "open", "engine": "onnxruntime", "model": model, "device": "cpu"}))
+    write_message(
+        worker.stdin, Message({"type": "open", "engine": "onnxruntime", "model": model, "device": "cpu"})
+    )
     answer = read_message(worker.stdout)
     assert answer.header["error"] == "EngineError"
     assert "bad.onnx" in answer.header["message"]

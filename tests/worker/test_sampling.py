@@ -188,7 +188,9 @@ def test_pairs_are_turned_towards_the_sun_all_parts_alike(azimuth):
     assert sorted(turned.dem.ravel()) == sorted(dem.ravel())
     assert (turned.name, turned.gsd, turned.split) == ("a", 30.0, "train")
     side = cone(101)
-    lit = Pair("lit", np.stack([hillshade(side.dem, 50.0, azimuth)] * 3, -1), side.dem, side.valid, 50.0, "train")
+    lit = Pair(
+        "lit", np.stack([hillshade(side.dem, 50.0, azimuth)] * 3, -1), side.dem, side.valid, 50.0, "train"
+    )
     seen = towards_the_sun(lit, azimuth)
     assert correlation(seen.image[..., 0], hillshade(seen.dem, 50.0, SUN_AZIMUTH)) > 0.85
 
@@ -205,4 +207,6 @@ def test_the_error_after_the_best_shift_and_scale_is_that_of_the_correlation():
     assert relative_error(*arrays_of) == pytest.approx(np.median(ratios), rel=1e-6)
     # A tile as flat as a plain says nothing.
     flat = np.concatenate([arrays_of[1], 1e-4 * arrays_of[1][:1]])
-    assert relative_error(np.concatenate([arrays_of[0], arrays_of[0][:1]]), flat) == relative_error(*arrays_of)
+    assert relative_error(np.concatenate([arrays_of[0], arrays_of[0][:1]]), flat) == relative_error(
+        *arrays_of
+    )

@@ -162,7 +162,8 @@ def test_a_keras_model_saved_today_is_read_as_well(tmp_path, images):
         for value, expected in zip(layer.get_weights(), by_name.get(layer.name, [])):
             np.testing.assert_array_equal(value, expected)
     assert sum(bool(layer.weights) for layer in read.layers) == len(by_name)
-    # With a batch of one, the batch's statistics are the sample's; dropout alone makes training's pass another.
+    # With a batch of one, the batch's statistics are the sample's; dropout alone makes training's pass
+    # another.
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
@@ -186,12 +187,23 @@ def without(weights: Weights, name: str) -> Weights:
         (lambda w: without(w, "conv2d_3/kernel"), "15 kernels where the paper's generator has 16"),
         (lambda w: {**w, "conv2d_8/kernel": w["conv2d_7/kernel"]}, "17 kernels"),
         (lambda w: {**w, "conv2d/kernel": np.zeros((3, 3, 3, 64), np.float32)}, "of 4 x 4"),
-        (lambda w: {**w, "conv2d_1/kernel": np.zeros((4, 4, 64, 96), np.float32)}, "takes .*, the folder has"),
+        (
+            lambda w: {**w, "conv2d_1/kernel": np.zeros((4, 4, 64, 96), np.float32)},
+            "takes .*, the folder has",
+        ),
         (lambda w: without(w, "batch_normalization_2/gamma"), "takes .*, the folder has"),
         (lambda w: without(w, "conv2d_transpose_7/bias"), "the folder has nothing"),
         (lambda w: {**w, "dense/bias": np.zeros(3, np.float32)}, "more variables"),
     ],
-    ids=["kernel missing", "kernel too many", "3 x 3", "width", "gamma missing", "bias missing", "bias too many"],
+    ids=[
+        "kernel missing",
+        "kernel too many",
+        "3 x 3",
+        "width",
+        "gamma missing",
+        "bias missing",
+        "bias too many",
+    ],
 )
 def test_other_layouts_are_refused(tmp_path, weights, change, message):
     tf.saved_model.save(Original(change(weights)), str(tmp_path))

@@ -66,7 +66,10 @@ def write_bluemarble(folder: Path, rows: list[tuple[str, str]]) -> dict[str, tup
 def test_bluemarble_tiles_are_read_by_split_and_turned_by_half(tmp_path):
     tiles = write_bluemarble(tmp_path, [("a", "train"), ("b", "test"), ("c", "train"), ("d", "validation")])
     pairs = list(read_bluemarble(tmp_path, "train"))
-    assert [(pair.name, pair.split, pair.gsd) for pair in pairs] == [("a", "train", 300.0), ("c", "train", 302.0)]
+    assert [(pair.name, pair.split, pair.gsd) for pair in pairs] == [
+        ("a", "train", 300.0),
+        ("c", "train", 302.0),
+    ]
     for pair in pairs:
         image, dem = tiles[pair.name]
         np.testing.assert_array_equal(pair.dem, 16.0 * dem[::-1, ::-1])
@@ -159,6 +162,8 @@ def test_real_splits_are_held_apart(shared_data):
         rows = list(csv.DictReader(table))
     ids = [row["id"] for row in rows]
     assert len(set(ids)) == len(ids)
-    by_split = {split: sum(row["split"] == split for row in rows) for split in ("train", "validation", "test")}
+    by_split = {
+        split: sum(row["split"] == split for row in rows) for split in ("train", "validation", "test")
+    }
     assert sum(by_split.values()) <= len(rows)
     assert min(by_split.values()) >= 96

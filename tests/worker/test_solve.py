@@ -166,7 +166,7 @@ def test_weights_decide_between_two_ways_round():
     weights = np.array([1.0, 1.0, 1.0])
     offsets = solve_offsets(3, pairs, np.array([1.0, 1.0, 1.0]), weights, np.ones(3))
     np.testing.assert_allclose(offsets, 0.0, atol=1e-9)
-    # Residuals 1/w share out 3: w = 2, 2, 1 gives 0.75, 0.75, 1.5, weighted sizes 1.06, 1.06, 1.5 of one kind.
+    # Residuals share out 3 as 1 / weight does: 0.75, 0.75, 1.5, none of them out of the ordinary.
     offsets = solve_offsets(3, pairs, np.array([1.0, 1.0, 1.0]), np.array([2.0, 2.0, 1.0]), np.ones(3))
     residuals = 1.0 - (offsets[[0, 1, 2]] - offsets[[1, 2, 0]])
     np.testing.assert_allclose(residuals, [0.75, 0.75, 1.5], atol=1e-6)
@@ -212,7 +212,9 @@ def test_without_overlaps_every_offset_is_zero(tiles):
 
 def test_tiles_without_an_area_do_no_harm():
     # A tile that was left out has no known pixel and no overlap.
-    offsets = solve_offsets(3, np.array([[0, 1]], np.int64), np.array([2.0]), np.ones(1), np.array([1.0, 1, 0]))
+    offsets = solve_offsets(
+        3, np.array([[0, 1]], np.int64), np.array([2.0]), np.ones(1), np.array([1.0, 1, 0])
+    )
     np.testing.assert_allclose(offsets, [1.0, -1.0, 0.0], atol=1e-9)
 
 

@@ -76,13 +76,13 @@ def pair_stretch(pair: Pair) -> Stretch:
 
 
 def random_sample(pair: Pair, stretch: Stretch, size: int, random: np.random.Generator) -> Sample:
-    """Cut one sample of size × size at a random place and scale, mirror it across the light's direction half of the time,
-    and change its contrast as sensors, seasons and haze do."""
+    """Cut one sample of size × size at a random place and scale, mirror it across the light's direction half
+    of the time, and change its contrast as sensors, seasons and haze do."""
     rows, columns = pair.dem.shape
     largest = min(rows, columns, _LARGEST_ZOOM_OUT * TILE_SIZE)
     smallest = min(_LARGEST_ZOOM_IN * TILE_SIZE, largest)
-    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is to learn
-    # of how a landscape hangs together.
+    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is
+    # to learn of how a landscape hangs together.
     whole = largest <= 2 * TILE_SIZE and random.random() < 0.5
     side = largest if whole else np.exp(random.uniform(np.log(smallest), np.log(largest)))
     top, left = random.uniform(0, rows - side), random.uniform(0, columns - side)

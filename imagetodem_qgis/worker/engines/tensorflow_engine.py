@@ -50,8 +50,10 @@ def _load_weights(model: dict[str, Any]) -> keras.Model:
         network = generator.build(model["architecture"])
         network.load_weights(model["path"])
     except (ValueError, KeyError, TypeError, OSError) as error:
+        # Keras goes on with every weight's values.
+        reason = str(error).partition("\n")[0]
         raise EngineError(
-            f"the weights {model['path']} do not fit the card's architecture: {error}"
+            f"the weights {model['path']} do not fit the card's architecture: {reason}"
         ) from error
     return network
 
