@@ -59,7 +59,7 @@ def predict(card: ModelCard, session: onnxruntime.InferenceSession, tile: Tile) 
     """A tile's heights around 0 and their standard deviation, both in metres, (rows, columns, 2) float32."""
     recipe = card.stretch
     samples = tile.image[tile.valid].reshape(-1, 3)
-    stretch = percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip)
+    stretch = percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
     planes = network_input(tile.image, stretch, tile.gsd)
     planes[~tile.valid, :3] = 0.0
     answer = session.run(None, {session.get_inputs()[0].name: planes[None]})[0][0]

@@ -22,7 +22,7 @@ from training.normalisation import SampleNormalization
 _OPSET = 17
 
 
-def export_onnx(model: keras.Model, path: Path, half_precision: bool = False) -> None:
+def export_onnx(model: keras.Model, path: Path, half_precision: bool = False, mirrored: bool = False) -> None:
     """Write a model for inference: no dropout, normalisation by running (or the sample's own) statistics.
 
     Args:
@@ -30,14 +30,21 @@ def export_onnx(model: keras.Model, path: Path, half_precision: bool = False) ->
             of ``training.generator`` only.
         path: of the file to write.
         half_precision: store kernels as float16; they are computed with as float32 all the same.
+        mirrored: answer with the mean of the model's answers for a tile and for its mirror image across the
+            diagonal, as ``training.generator.light_unet`` does.
 
     Raises:
         ValueError: the model holds a layer that is not known here.
     """
     graph = _Graph(half_precision)
     source, answer = model.inputs[0], model.outputs[0]
-    graph.names[id(source)] = graph.node("Transpose", ["tiles"], perm=[0, 3, 1, 2])
-    graph.node("Transpose", [graph.name_of(answer)], ["answers"], perm=[0, 2, 3, 1])
+    tiles = graph.node("Transpose", ["tiles"], perm=[0, 3, 1, 2])
+    answered = graph.run(source, answer, tiles)
+    if mirrored:
+        mirror = [0, 1, 3, 2]
+        image = graph.run(source, answer, graph.node("Transpose", [tiles], perm=mirror))
+        answered = graph.node("Mean", [answered, graph.node("Transpose", [image], perm=mirror)])
+    graph.node("Transpose", [answered], ["answers"], perm=[0, 2, 3, 1])
     onnx_graph = helper.make_graph(
         graph.nodes,
         model.name,
@@ -68,6 +75,12 @@ class _Graph:
         self.constants: list[Any] = []
         self.names: dict[int, str] = {}
         self._half = half_precision
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def run(self, source: Any, answer: Any, name: str) -> str:
+        """Add the model's nodes for an input of the given name, and name its answer."""
+        self.names = {id(source): name}
+        return self.name_of(answer)
 
     def name_of(self, tensor: Any) -> str:
         """The name of a tensor, after adding the nodes that make it."""
@@ -88,12 +101,15 @@ class _Graph:
 
     def constant(self, value: NDArray[np.generic], may_be_half: bool = False) -> str:
         """Add a constant; kernels may be stored in half precision."""
-        name = f"constant_{len(self.constants)}"
-        if may_be_half and self._half:
-            self.constants.append(numpy_helper.from_array(value.astype(np.float16), name))
-            return self.node("Cast", [name], to=TensorProto.FLOAT)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
+        halved = may_be_half and self._half
+        stored = np.ascontiguousarray(value.astype(np.float16) if halved else value)
+        # The same kernel serves the tile and its mirror image.
+        key = (stored.dtype.str, stored.shape, stored.tobytes())
+        if key not in self._known:
+            name = f"constant_{len(self.constants)}"
+            self.constants.append(numpy_helper.from_array(stored, name))
+            self._known[key] = self.node("Cast", [name], to=TensorProto.FLOAT) if halved else name
+        return self._known[key]
 
 
 def _only_input(graph: _Graph, node: Any) -> str:
@@ -166,13 +182,32 @@ def _sample_norm(graph: _Graph, layer: SampleNormalization, node: Any) -> str:
     return graph.node("InstanceNormalization", [_only_input(graph, node), *names], epsilon=layer.epsilon)
 
 
+def _group_norm(graph: _Graph, layer: Any, node: Any) -> str:
+    """Each group is normalised as one channel, then brought back to its shape, scaled and shifted."""
+    rows, columns, channels = node.outputs[0].shape[1:]
+    ones = graph.constant(np.ones(layer.groups, np.float32))
+    zeros = graph.constant(np.zeros(layer.groups, np.float32))
+    grouped = graph.constant(np.array([0, layer.groups, -1], np.int64))
+    apart = graph.constant(np.array([0, channels, rows, columns], np.int64))
+    joined = graph.node("Reshape", [_only_input(graph, node), grouped])
+    normal = graph.node("InstanceNormalization", [joined, ones, zeros], epsilon=layer.epsilon)
+    scale, shift = (graph.constant(_array(w).reshape(1, channels, 1, 1)) for w in (layer.gamma, layer.beta))
+    scaled = graph.node("Mul", [graph.node("Reshape", [normal, apart]), scale])
+    return graph.node("Add", [scaled, shift])
+
+
 def _upsample(graph: _Graph, layer: Any, node: Any) -> str:
     scales = graph.constant(np.array([1, 1, *layer.size], np.float32))
     inputs = [_only_input(graph, node), "", scales]
     if layer.interpolation == "bilinear":
         return graph.node("Resize", inputs, mode="linear", coordinate_transformation_mode="half_pixel")
-    asymmetric = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return graph.node("Resize", inputs, mode="nearest", **asymmetric)
+    return graph.node(
+        "Resize",
+        inputs,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
 
 
 def _slice_planes(graph: _Graph, operation: Any, node: Any) -> str:
@@ -215,6 +250,7 @@ _WRITERS: dict[str, Callable[[_Graph, Any, Any], str]] = {
     "Conv2D": _conv,
     "Conv2DTranspose": _conv_transpose,
     "BatchNormalization": _batch_norm,
+    "GroupNormalization": _group_norm,
     "SampleNormalization": _sample_norm,
     "UpSampling2D": _upsample,
     "GetItem": _slice_planes,

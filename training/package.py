@@ -19,11 +19,12 @@ from imagetodem_qgis.core.card import CARD_FILE, LOG_GSD, ONNX_FILE
 from training.data.pair import SUN_AZIMUTH
 from training.data.sampling import TILE_SIZE
 from training.evaluate import calibration, evaluate, markdown
-from training.generator import light_unet
+from training.generator import build, light_unet
 from training.onnx_export import export_onnx
 from training.supervised import PHASES, average_file
 
 WEIGHTS_FILE = "generator.weights.h5"
+ARCHITECTURE = {"name": "light_unet", "input_bands": 4, "tile_size": TILE_SIZE, "mirrored": True}
 _LIBRARIES = ("keras", "tensorflow-cpu", "numpy", "onnx", "onnxruntime")
 
 
@@ -46,12 +47,12 @@ def package(
     """
     output.mkdir(parents=True, exist_ok=True)
     keras.mixed_precision.set_global_policy("float32")
-    model = light_unet(tile_size=TILE_SIZE)
-    model.load_weights(weights)
-    rounded = [np.asarray(value, np.float16) for value in model.get_weights()]
-    model.set_weights([value.astype(np.float32) for value in rounded])
+    trained = light_unet(tile_size=TILE_SIZE)
+    trained.load_weights(weights)
+    rounded = [np.asarray(value, np.float16) for value in trained.get_weights()]
+    trained.set_weights([value.astype(np.float32) for value in rounded])
     _save_half(rounded, output / WEIGHTS_FILE)
-    export_onnx(model, output / ONNX_FILE)
+    export_onnx(trained, output / ONNX_FILE, mirrored=True)
     card = _card(name, model_version, seed, log)
     _write(card, output)
     card["spread_factor"] = round(calibration(output, data), 4)
@@ -64,10 +65,8 @@ def package(
 
 def _save_half(values: list[Any], path: Path) -> None:
     keras.mixed_precision.set_global_policy("float16")
-    model = light_unet(tile_size=TILE_SIZE)
-    # Variables stay in single precision under every policy but a pure one; storing casts each by its layer's
-    # dtype.
-    model.set_weights(values)
+    model = build(ARCHITECTURE)
+    model.get_layer("light_unet").set_weights(values)
     model.save_weights(path)
     keras.mixed_precision.set_global_policy("float32")
 
@@ -82,11 +81,11 @@ def _card(name: str, model_version: str, seed: int, log: Path) -> dict[str, Any]
         "version": model_version,
         "licence": "GPL-2.0-or-later",
         "description": "First weights: image to relief, trained on a processor by the supervised loop.",
-        "architecture": {"name": "light_unet", "input_bands": 4, "tile_size": TILE_SIZE},
+        "architecture": ARCHITECTURE,
         "direction": "image_to_dem",
         "inputs": ["red", "green", "blue", LOG_GSD],
         "outputs": ["height", "log_scale"],
-        "stretch": {"method": "percentile", "lower": 2, "upper": 98, "clip": 1.5},
+        "stretch": {"method": "percentile", "bands": "together", "lower": 2, "upper": 98, "clip": 1.5},
         "target": "relief_per_pixel",
         "sun_azimuth": SUN_AZIMUTH,
         "ground_sampling_distance": {"minimum": 10, "maximum": 600},

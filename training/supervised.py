@@ -28,10 +28,10 @@ from training.data.scenes import SCENES, read_scene
 from training.generator import ARCHITECTURES, TRUNK_STRIDE
 from training.losses import relief_loss
 
-_SCENE_SHARE = 0.2
+_SCENE_SHARE = 0.12
 """Share of samples cut from the few 10-38 m scenes; the rest comes from Blue Marble."""
 _VALIDATION_TILES = 96
-_ROUND_STEPS = 250
+_ROUND_STEPS = 100
 """Steps between two looks at the validation tiles, each with a checkpoint."""
 
 
@@ -55,8 +55,8 @@ class Phase:
 
 
 PHASES = (
-    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 1400, 2e-3),
-    Phase("light_unet", TILE_SIZE, 8, 1300, 8e-4),
+    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 1800, 2e-3),
+    Phase("light_unet", TILE_SIZE, 8, 700, 8e-4),
 )
 """The trunk first, on tiles of a quarter of the resolution: what it learns there, most of the error, costs a
 sixteenth of the work."""
@@ -132,6 +132,11 @@ class _Log(keras.callbacks.Callback):
         self._start = time.monotonic()
         self._first: int | None = None
         self._before = 0.0
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a round was begun."""
+        return self._first is not None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._first is None:
@@ -244,6 +249,7 @@ def _fit(
     round_steps = min(_ROUND_STEPS, phase.steps)
     rounds = -(-phase.steps // round_steps)
     validation = validation_arrays(data, _VALIDATION_TILES, phase.size)
+    log = _Log(folder, number, validation, rounds)
     model.fit(
         prefetched(samples),
         steps_per_epoch=round_steps,
@@ -252,9 +258,13 @@ def _fit(
         callbacks=[
             keras.callbacks.BackupAndRestore(folder / f"phase{number}.checkpoint"),
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            _Log(folder, number, validation, rounds),
+            log,
         ],
     )
+    if not log.has_run:
+        # Interrupted between the last round's checkpoint and its average: the checkpoint holds what makes it.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        model.save_weights(average_file(folder, number))
 
 
 def main() -> None:

@@ -28,11 +28,19 @@ class CardError(ValueError):
 
 @dataclass(frozen=True)
 class StretchRecipe:
-    """How an image is brought to the network's range: percentiles of the whole image become -1 and 1."""
+    """How an image is brought to the network's range: percentiles of the whole image become -1 and 1.
+
+    Attributes:
+        lower: percentile that becomes -1.
+        upper: percentile that becomes 1.
+        clip: largest magnitude of a stretched value.
+        together: whether the percentiles are those of all bands together, not of each.
+    """
 
     lower: float
     upper: float
     clip: float
+    together: bool
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,12 @@ def _stretch(content: dict[str, Any]) -> StretchRecipe:
         raise CardError(
             f"{CARD_FILE} has a wrong value for 'stretch': percentiles {lower} to {upper}, clip {clip}"
         )
-    return StretchRecipe(lower, upper, clip)
+    bands = content.get("bands", "each")
+    if bands not in ("each", "together"):
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for 'stretch.bands': {bands!r}, not 'each' or 'together'"
+        )
+    return StretchRecipe(lower, upper, clip, bands == "together")
 
 
 def _azimuth(content: dict[str, Any]) -> float | None:

@@ -41,22 +41,28 @@ class Stretch:
 
 
 def percentile_stretch(
-    samples: NDArray[np.generic], lower: float = 2.0, upper: float = 98.0, clip: float = 1.5
+    samples: NDArray[np.generic],
+    lower: float = 2.0,
+    upper: float = 98.0,
+    clip: float = 1.5,
+    together: bool = False,
 ) -> Stretch:
-    """Stretch between two percentiles of each band.
+    """Stretch between two percentiles, of each band or of all bands together, which keeps their colours.
 
     Args:
         samples: valid pixels, shape (n, bands), any real dtype, n >= 1.
         lower: percentile that becomes -1, in percent.
         upper: percentile that becomes 1, in percent.
         clip: largest magnitude of a stretched value.
+        together: whether all bands share the limits.
 
     Raises:
         ValueError: there is no sample.
     """
     if samples.shape[0] == 0:
         raise ValueError("no valid pixel to take the stretch from")
-    low, high = np.percentile(samples.astype(np.float64), (lower, upper), axis=0)
+    low, high = np.percentile(samples.astype(np.float64), (lower, upper), axis=None if together else 0)
+    low, high = np.broadcast_to(low, samples.shape[1]), np.broadcast_to(high, samples.shape[1])
     # A constant band has no contrast to stretch: it becomes -1, whatever its value.
     high = np.where(high > low, high, low + 1.0)
     return Stretch(tuple(low.tolist()), tuple(high.tolist()), clip)

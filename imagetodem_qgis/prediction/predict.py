@@ -73,7 +73,7 @@ def _stretch_of(image: Image, request: Request) -> Stretch:
     samples = image.sample()
     if len(samples) == 0:
         raise RasterError(f"{image.path} holds no known pixel (INPUT): all of it is nodata or masked")
-    return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip)
+    return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
 
 
 def _solve(

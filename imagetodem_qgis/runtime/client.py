@@ -133,6 +133,8 @@ class WorkerClient:
         except OSError:
             # The worker is gone; the reading thread tells so.
             return
+        except ProtocolError as error:
+            self._answers.put(error)
 
     def _read(self) -> None:
         stream = cast(BinaryIO, self._process.stdout)

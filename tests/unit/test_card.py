@@ -54,7 +54,7 @@ def test_a_whole_card_is_read():
     assert card.direction == "image_to_dem"
     assert card.inputs == ("red", "green", "blue", "log_ground_sampling_distance")
     assert card.outputs == ("height", "log_scale")
-    assert card.stretch == StretchRecipe(2.0, 98.5, 1.5)
+    assert card.stretch == StretchRecipe(2.0, 98.5, 1.5, False)
     assert card.target == "relief_per_pixel"
     assert card.sun_azimuth == 135.0
     assert card.gsd_range == (10.0, 1000.0)
