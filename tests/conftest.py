@@ -22,6 +22,24 @@ if str(ROOT) not in sys.path:
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
 settings.load_profile("project")
 
+_qgis_was_started: list[bool] = []
+_status: list[int] = []
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep what the tests came to."""
+    _status.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End without QGIS's own release: it can crash there while Python still holds objects of its."""
+    if _qgis_was_started and _status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status[0])
+
+
 QgisProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -63,10 +81,9 @@ def qgis_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     if not registry.addProvider(ImageToDemProvider()):
         pytest.fail("QGIS does not take the provider")
     yield application
-    # What Python still holds of QGIS must be gone before QGIS is, or its release crashes.
     core.QgsProject.instance().clear()
     gc.collect()
-    application.exitQgis()
+    _qgis_was_started.append(True)
 
 
 @pytest.fixture(scope="session")

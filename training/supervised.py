@@ -54,9 +54,12 @@ class Phase:
     learning_rate: float
 
 
+_REDUCED = TILE_SIZE // TRUNK_STRIDE
+
 PHASES = (
-    Phase("coarse_unet", TILE_SIZE // TRUNK_STRIDE, 32, 1800, 2e-3),
-    Phase("light_unet", TILE_SIZE, 8, 700, 8e-4),
+    Phase("coarse_unet", _REDUCED, 32, 1800, 2e-3),
+    Phase("coarse_unet", _REDUCED, 32, 1200, 1.2e-3),
+    Phase("light_unet", TILE_SIZE, 8, 700, 6e-4),
 )
 """The trunk first, on tiles of a quarter of the resolution: what it learns there, most of the error, costs a
 sixteenth of the work."""
