@@ -184,12 +184,13 @@ def _sample_norm(graph: _Graph, layer: SampleNormalization, node: Any) -> str:
 
 def _group_norm(graph: _Graph, layer: Any, node: Any) -> str:
     """Each group is normalised as one channel, then brought back to its shape, scaled and shifted."""
-    rows, columns, channels = node.outputs[0].shape[1:]
+    channels = node.outputs[0].shape[-1]
     ones = graph.constant(np.ones(layer.groups, np.float32))
     zeros = graph.constant(np.zeros(layer.groups, np.float32))
     grouped = graph.constant(np.array([0, layer.groups, -1], np.int64))
-    apart = graph.constant(np.array([0, channels, rows, columns], np.int64))
-    joined = graph.node("Reshape", [_only_input(graph, node), grouped])
+    source = _only_input(graph, node)
+    apart = graph.node("Shape", [source])
+    joined = graph.node("Reshape", [source, grouped])
     normal = graph.node("InstanceNormalization", [joined, ones, zeros], epsilon=layer.epsilon)
     scale, shift = (graph.constant(_array(w).reshape(1, channels, 1, 1)) for w in (layer.gamma, layer.beta))
     scaled = graph.node("Mul", [graph.node("Reshape", [normal, apart]), scale])

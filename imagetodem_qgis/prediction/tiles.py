@@ -31,6 +31,7 @@ class _TileInput(NamedTuple):
     index: int
     planes: FloatArray
     valid: NDArray[np.bool_]
+    flat: bool
 
 
 class TileRun:
@@ -77,7 +78,9 @@ class TileRun:
                 raise Cancelled()
             values, valid = self._reader.read(self._frame.plan.window(index))
             if valid.any():
-                yield _TileInput(index, self._planes(values, valid), valid)
+                known = values[valid]
+                flat = bool((known == known[0]).all())
+                yield _TileInput(index, self._planes(values, valid), valid, flat)
 
     def _planes(self, values: NDArray[np.generic], valid: NDArray[np.bool_]) -> FloatArray:
         """The network's input of one tile, turned towards its light."""
@@ -114,6 +117,9 @@ class TileRun:
             raise WorkerError(
                 f"the model '{self._card.name}' answered tile {tile.index} with values that are no numbers"
             )
+        if tile.flat:
+            # An image of one colour says nothing of heights; what a network makes of it is its own border.
+            heights[:] = 0.0
         if self._card.target == "relief_per_pixel":
             # The network's heights have no zero of their own.
             heights -= heights.mean(where=tile.valid, dtype=np.float64)

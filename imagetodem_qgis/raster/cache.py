@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from osgeo import gdal
 
-_BYTES = 64 * 1024 * 1024
+_BYTES = 32 * 1024 * 1024
 
 
 @contextmanager
