@@ -7,12 +7,13 @@ serves TensorFlow, PyTorch and JAX.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_GSD, RELIEF
 from training.normalisation import SampleNormalization
 
 PAPER_PARAMETERS = 54_421_761
@@ -95,8 +96,26 @@ def paper_unet(
     return keras.Model(inputs, outputs, name="paper_unet")
 
 
-def light_unet(input_bands: int = 4, tile_size: int | None = 256, mirrored: bool = False) -> keras.Model:
-    """A two-scale residual U-Net that predicts heights and their spread.
+IMAGE_INPUTS = ("red", "green", "blue", LOG_GSD)
+"""Planes of a generator that knows nothing but the image."""
+GUIDED_INPUTS = ("red", "green", "blue", COARSE_DEM, LOG_GSD)
+"""Planes of a generator that also sees a coarse DEM."""
+DEM_INPUTS = (RELIEF, ELEVATION, LOG_GSD)
+"""Planes of a generator that goes from the DEM to the image."""
+RELIEF_OUTPUTS = ("height", "log_scale")
+IMAGE_OUTPUTS = ("red", "green", "blue")
+_HEIGHT_INPUT_SCALE = 0.2
+"""Brings heights, which reach some ten pixels, to the order of the other planes."""
+
+
+def light_unet(
+    inputs: Sequence[str] = IMAGE_INPUTS,
+    outputs: Sequence[str] = RELIEF_OUTPUTS,
+    tile_size: int | None = 256,
+    guided: bool = False,
+    mirrored: bool = False,
+) -> keras.Model:
+    """A two-scale residual U-Net that predicts heights and their spread, or an image.
 
     Its trunk, :func:`coarse_unet`, sees the tile at a quarter of its resolution and makes the shape of the
     landscape, where most of a height's error lies; a thin branch at full resolution adds the detail. It
@@ -106,31 +125,45 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256, mirrored: bool
     head instead of tanh, and a head scale that follows the ground sampling distance.
 
     Args:
-        input_bands: the image bands followed by one plane of ln(ground sampling distance / 100 m).
+        inputs: names of the input's planes, as a model card gives them; the last is
+            ``log_ground_sampling_distance``.
+        outputs: ``("height", "log_scale")``, or the bands of an image.
         tile_size: side of the tiles in pixels, a multiple of 64; ``None`` leaves it open.
+        guided: add the plane ``coarse_dem`` to the height, so that the network need only know what the coarse
+            DEM lacks. It is trained without, on what is lacking.
         mirrored: answer with the mean of the answers for the tile and for its mirror image across the
             diagonal, the mirror that keeps a south-east light where it is. It takes twice the time and no
             further weights.
 
     Returns:
-        A model that maps ``(n, tile_size, tile_size, input_bands)`` float32 to
-        ``(n, tile_size, tile_size, 2)`` float32: height in units of a pixel, and the natural logarithm of the
-        height error's Laplace scale in the same unit (Kendall & Gal 2017, eq. 8 with a Laplace likelihood).
+        A model that maps ``(n, tile_size, tile_size, len(inputs))`` float32 to
+        ``(n, tile_size, tile_size, len(outputs))`` float32: height in units of a pixel, and the natural
+        logarithm of the height error's Laplace scale in the same unit (Kendall & Gal 2017, eq. 8 with a
+        Laplace likelihood); or bands from -1 to 1.
+
+    Raises:
+        ValueError: the planes are not as said above.
     """
     if mirrored:
-        return _mirrored(light_unet(input_bands, tile_size))
-    inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
-    pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(inputs)
+        return _mirrored(light_unet(inputs, outputs, tile_size, guided))
+    _check_planes(inputs, outputs, guided)
+    tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
+    pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(tile)
     # A pixel of the trunk is four of the tile's: its ground sampling distance and its unit of height are.
     log_gsd = layers.Rescaling(1.0, offset=math.log(TRUNK_STRIDE), name="trunk_gsd")(
-        pooled[..., input_bands - 1 :]
+        pooled[..., len(inputs) - 1 :]
     )
-    reduced = layers.Concatenate(name="trunk_input")([pooled[..., : input_bands - 1], log_gsd])
-    features, trunk_answer = _trunk(reduced, log_gsd)
-    shape = layers.Rescaling(float(TRUNK_STRIDE), name="shape_scale", dtype="float32")(trunk_answer[..., :1])
+    reduced = _scaled(pooled, inputs, log_gsd, TRUNK_STRIDE, "trunk")
+    features, trunk_answer = _trunk(reduced, log_gsd, outputs)
+    answers = len(trunk_answer)
+    shape = trunk_answer[0]
+    if "height" in outputs:
+        shape = layers.Rescaling(float(TRUNK_STRIDE), name="shape_scale", dtype="float32")(shape)
     shape = layers.UpSampling2D(TRUNK_STRIDE, interpolation="bilinear", name="shape", dtype="float32")(shape)
 
-    full = _conv(inputs, _DETAIL_FILTERS[0], "detail0", normalise=False)
+    fine_gsd = tile[..., len(inputs) - 1 :]
+    fine = tile if _height_plane(inputs) is None else _scaled(tile, inputs, fine_gsd, 1, "fine")
+    full = _conv(fine, _DETAIL_FILTERS[0], "detail0", normalise=False)
     half = _conv(full, _DETAIL_FILTERS[1], "detail1", strides=2, normalise=False)
     quarter = _conv(half, _DETAIL_FILTERS[2], "detail2", strides=2, normalise=False)
     x = layers.Concatenate(name="join2")([features, quarter])
@@ -139,26 +172,77 @@ def light_unet(input_bands: int = 4, tile_size: int | None = 256, mirrored: bool
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([x, skip])
         x = _conv(x, _DETAIL_FILTERS[level], f"merge{level}", normalise=False)
-    detail, spread = _head(x, inputs[..., input_bands - 1 :], "detail")
-    height = layers.Add(name="height", dtype="float32")([shape, detail])
-    return keras.Model(
-        inputs, layers.Concatenate(name="answer", dtype="float32")([height, spread]), name="light_unet"
-    )
+    detail = _head(x, fine_gsd, "detail", outputs)
+    parts = [shape, detail[0]]
+    if guided:
+        number = list(inputs).index(COARSE_DEM)
+        parts.append(tile[..., number : number + 1])
+    answer = layers.Add(name=outputs[0], dtype="float32")(parts)
+    if answers > 1:
+        answer = layers.Concatenate(name="answer", dtype="float32")([answer, detail[1]])
+    return keras.Model(tile, answer, name="light_unet")
 
 
-def coarse_unet(input_bands: int = 4, tile_size: int | None = 64) -> keras.Model:
+def coarse_unet(
+    inputs: Sequence[str] = IMAGE_INPUTS,
+    outputs: Sequence[str] = RELIEF_OUTPUTS,
+    tile_size: int | None = 64,
+) -> keras.Model:
     """The trunk of :func:`light_unet` on its own, with the same names of layers, to be trained first.
 
     Args:
-        input_bands: as for :func:`light_unet`.
+        inputs: as for :func:`light_unet`.
+        outputs: likewise.
         tile_size: side of the reduced tiles in pixels, a multiple of 16; ``None`` leaves it open.
 
     Returns:
         A model of the same input and output layout, at the reduced resolution.
+
+    Raises:
+        ValueError: the planes are not as said there.
     """
-    inputs = keras.Input((tile_size, tile_size, input_bands), name="image")
-    _, answer = _trunk(inputs, inputs[..., input_bands - 1 :])
-    return keras.Model(inputs, answer, name="coarse_unet")
+    _check_planes(inputs, outputs, guided=False)
+    tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
+    log_gsd = tile[..., len(inputs) - 1 :]
+    _, answer = _trunk(_scaled(tile, inputs, log_gsd, 1, "trunk"), log_gsd, outputs)
+    if len(answer) > 1:
+        answer = [layers.Concatenate(name="trunk_answer", dtype="float32")(answer)]
+    return keras.Model(tile, answer[0], name="coarse_unet")
+
+
+def _check_planes(inputs: Sequence[str], outputs: Sequence[str], guided: bool) -> None:
+    if inputs[-1] != LOG_GSD or (guided and COARSE_DEM not in inputs):
+        raise ValueError(f"the planes {list(inputs)} must end with {LOG_GSD}, and hold a guide if guided")
+    if tuple(outputs) not in (RELIEF_OUTPUTS, IMAGE_OUTPUTS):
+        raise ValueError(f"the answer {list(outputs)} is neither {RELIEF_OUTPUTS} nor {IMAGE_OUTPUTS}")
+
+
+def _height_plane(inputs: Sequence[str]) -> int | None:
+    """Number of the plane that holds heights in units of a pixel, if there is one."""
+    return next((number for number, name in enumerate(inputs) if name in (COARSE_DEM, RELIEF)), None)
+
+
+def _scaled(tile: Any, inputs: Sequence[str], log_gsd: Any, stride: int, where: str) -> Any:
+    """The planes of a tile with ``log_gsd`` as the last, and heights, in the unit of a pixel that stands for
+    ``stride`` of the tile's, brought to the order of the others whatever the ground sampling distance."""
+    number = _height_plane(inputs)
+    if number is None:
+        parts = [tile[..., : len(inputs) - 1]]
+    else:
+        exponent = layers.Rescaling(
+            -_RELIEF_EXPONENT,
+            offset=math.log(_HEIGHT_INPUT_SCALE / stride),
+            name=f"{where}_height_exponent",
+            dtype="float32",
+        )(log_gsd)
+        heights = layers.Multiply(name=f"{where}_height", dtype="float32")(
+            [tile[..., number : number + 1], ops.exp(exponent)]
+        )
+        parts = [heights, tile[..., number + 1 : len(inputs) - 1]]
+        if number > 0:
+            parts.insert(0, tile[..., :number])
+        parts = [part for part in parts if part.shape[-1] > 0]
+    return layers.Concatenate(name=f"{where}_input")([*parts, log_gsd])
 
 
 def _mirrored(network: keras.Model) -> keras.Model:
@@ -169,8 +253,8 @@ def _mirrored(network: keras.Model) -> keras.Model:
     return keras.Model(inputs, layers.Average(name="mean")(answers), name=f"{network.name}_mirrored")
 
 
-def _trunk(x: Any, log_gsd: Any) -> tuple[Any, Any]:
-    """Features and answer of the trunk."""
+def _trunk(x: Any, log_gsd: Any, outputs: Sequence[str]) -> tuple[Any, list[Any]]:
+    """Features and answers of the trunk."""
     x = _residual(_conv(x, _TRUNK_FILTERS[0], "enter"), _TRUNK_FILTERS[0], "encode0", normalise=True)
     skips = []
     for level, filters in enumerate(_TRUNK_FILTERS[1:], start=1):
@@ -183,15 +267,17 @@ def _trunk(x: Any, log_gsd: Any) -> tuple[Any, Any]:
         x = layers.Concatenate(name=f"trunk_skip{level}")([x, skips[level]])
         x = _conv(x, _TRUNK_FILTERS[level], f"trunk_merge{level}")
         x = _conv(x, _TRUNK_FILTERS[level], f"decode{level}")
-    height, spread = _head(x, log_gsd, "trunk")
-    return x, layers.Concatenate(name="trunk_answer", dtype="float32")([height, spread])
+    return x, _head(x, log_gsd, "trunk", outputs)
 
 
-def _head(x: Any, log_gsd: Any, name: str) -> tuple[Any, Any]:
-    """Height in units of a pixel and ln of its error's scale, both following the ground sampling distance."""
+def _head(x: Any, log_gsd: Any, name: str, outputs: Sequence[str]) -> list[Any]:
+    """The bands of an image; or height in units of a pixel and ln of its error's scale, both following the
+    ground sampling distance."""
     # Kept in float32 under mixed precision: half precision would quantise heights at a thousandth of the
     # relief.
-    raw = layers.Conv2D(2, 3, padding="same", name=f"{name}_head", dtype="float32")(x)
+    raw = layers.Conv2D(len(outputs), 3, padding="same", name=f"{name}_head", dtype="float32")(x)
+    if "height" not in outputs:
+        return [raw]
     log_scale = layers.Conv2D(
         1,
         1,
@@ -200,7 +286,7 @@ def _head(x: Any, log_gsd: Any, name: str) -> tuple[Any, Any]:
         name=f"{name}_relief_scale",
         dtype="float32",
     )(log_gsd)
-    return raw[..., :1] * ops.exp(log_scale), raw[..., 1:] + log_scale
+    return [raw[..., :1] * ops.exp(log_scale), raw[..., 1:] + log_scale]
 
 
 ARCHITECTURES: dict[str, Any] = {
@@ -221,7 +307,7 @@ def build(architecture: Mapping[str, Any]) -> keras.Model:
     arguments = {key: value for key, value in architecture.items() if key != "name"}
     try:
         return ARCHITECTURES[architecture["name"]](**arguments)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"no architecture {dict(architecture)}; known names: {known} ({error})") from error
 

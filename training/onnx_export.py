@@ -225,6 +225,12 @@ def _elementwise(kind: str) -> Callable[[_Graph, Any, Any], str]:
     return write
 
 
+def _add(graph: _Graph, layer: Any, node: Any) -> str:
+    names = [graph.name_of(tensor) for tensor in node.input_tensors]
+    # Engines join the sum of two with the convolution before it, but not the sum of any number.
+    return graph.node("Add" if len(names) == 2 else "Sum", names)
+
+
 def _concatenate(graph: _Graph, layer: Any, node: Any) -> str:
     return graph.node("Concat", [graph.name_of(tensor) for tensor in node.input_tensors], axis=1)
 
@@ -258,7 +264,7 @@ _WRITERS: dict[str, Callable[[_Graph, Any, Any], str]] = {
     "ReLU": _elementwise("Relu"),
     "LeakyReLU": _leaky_relu,
     "Exp": _elementwise("Exp"),
-    "Add": _elementwise("Add"),
+    "Add": _add,
     "Multiply": _elementwise("Mul"),
     "Concatenate": _concatenate,
     "AveragePooling2D": _average_pool,

@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
 )
 
+from imagetodem_qgis.core.card import DEM_TO_IMAGE, GUIDED, IMAGE_TO_DEM
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.image import Image, RasterError
@@ -137,8 +138,13 @@ def opened_model(
             )
     except ModelError as error:
         raise Refusal(chosen, str(error)) from error
-    if model.card.direction != "image_to_dem":
+    if model.card.task == DEM_TO_IMAGE:
         raise Refusal(chosen, f"'{model.card.name}' predicts an image from a DEM, not a DEM from an image")
+    if model.card.task == GUIDED:
+        raise Refusal(
+            chosen,
+            f"'{model.card.name}' takes a coarse DEM beside the image; choose one that takes the image alone",
+        )
     return model
 
 
@@ -151,7 +157,7 @@ def check_destination(
         Refusal: the name does not end in .tif, the folder is missing or cannot be written to, or the file is
             the image or an output declared earlier.
     """
-    path = _destination(parameters, name, context)
+    path = destination(parameters, name, context)
     if path is None:
         return
     if path.suffix.lower() not in (".tif", ".tiff"):
@@ -166,7 +172,7 @@ def check_destination(
     for other in algorithm.destinationParameterDefinitions():
         if other.name() == name:
             break
-        if _destination(parameters, other.name(), context) == path:
+        if destination(parameters, other.name(), context) == path:
             raise Refusal(name, f"{path} is the file of {other.name()} already: choose another")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
@@ -180,8 +186,8 @@ def check_destination(
         ) from error
 
 
-def _destination(parameters: Parameters, name: str, context: QgsProcessingContext) -> Path | None:
-    """The file that an output parameter names; None where it is left empty or to QGIS."""
+def destination(parameters: Parameters, name: str, context: QgsProcessingContext) -> Path | None:
+    """The file or folder that an output parameter names; None where it is left empty or to QGIS."""
     value = parameters.get(name)
     if isinstance(value, QgsProcessingOutputLayerDefinition):
         value = value.sink.valueAsString(context.expressionContext())[0]
@@ -191,7 +197,7 @@ def _destination(parameters: Parameters, name: str, context: QgsProcessingContex
 
 
 def _default_model() -> str:
-    models = installed_models()
+    models = installed_models(IMAGE_TO_DEM)
     if not models:
         raise ModelError("no model is installed: give one with MODEL_FILE")
     return models[0]

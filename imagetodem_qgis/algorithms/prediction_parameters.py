@@ -28,6 +28,7 @@ from imagetodem_qgis.algorithms.inputs import (
     opened_model,
     window_of_extent,
 )
+from imagetodem_qgis.core.card import IMAGE_TO_DEM
 from imagetodem_qgis.prediction.request import Request
 from imagetodem_qgis.runtime.interpreter import find_interpreter, require_engine
 from imagetodem_qgis.runtime.models import ModelError, installed_models
@@ -94,7 +95,7 @@ def declare(algorithm: Any) -> None:
 
 
 def _parameters(tr: Any) -> list[QgsProcessingParameterDefinition]:
-    models = installed_models()
+    models = installed_models(IMAGE_TO_DEM)
     default = models[0] if models else None
     number = QgsProcessingParameterNumber
     azimuth = number(SUN_AZIMUTH, tr("Sun azimuth (degrees)"), number.Double, None, True, 0.0, 360.0)

@@ -15,11 +15,27 @@ ONNX_FILE = "generator.onnx"
 LOG_GSD = "log_ground_sampling_distance"
 """Input plane: ln(ground sampling distance / 100 m)."""
 
+COARSE_DEM = "coarse_dem"
+"""Input plane: a coarse DEM, resampled smoothly to the image's grid, around the tile's mean, in pixels."""
+
+RELIEF = "relief"
+"""Input plane: height relative to the tile's mean, in units of a pixel."""
+
+ELEVATION = "elevation"
+"""Input plane: height above the sea in kilometres."""
+
+IMAGE_TO_DEM, DEM_TO_IMAGE = "image_to_dem", "dem_to_image"
+
+GUIDED = "guided"
+
 _COLOURS = ("red", "green", "blue")
-_INPUTS = _COLOURS + (LOG_GSD,)
-_OUTPUTS = ("height", "log_scale")
+_HEIGHTS = ("height", "log_scale")
+_INPUTS = {IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_GSD), DEM_TO_IMAGE: (RELIEF, ELEVATION, LOG_GSD)}
+_REQUIRED_INPUTS = {IMAGE_TO_DEM: _COLOURS, DEM_TO_IMAGE: (RELIEF,)}
+_OUTPUTS = {IMAGE_TO_DEM: _HEIGHTS, DEM_TO_IMAGE: _COLOURS}
+_REQUIRED_OUTPUTS = {IMAGE_TO_DEM: ("height",), DEM_TO_IMAGE: _COLOURS}
 _TARGETS = ("relief_per_pixel", "relative")
-_DIRECTIONS = ("image_to_dem", "dem_to_image")
+_DIRECTIONS = (IMAGE_TO_DEM, DEM_TO_IMAGE)
 
 
 class CardError(ValueError):
@@ -54,7 +70,7 @@ class ModelCard:
         architecture: name and sizes, as ``training.generator`` takes them.
         direction: ``image_to_dem`` or ``dem_to_image``.
         inputs: planes that the network takes, in order.
-        outputs: planes that it answers, in order; ``height`` first.
+        outputs: planes that it answers, in order: ``height`` first, or the bands of an image.
         stretch: of the image.
         target: unit of the heights: ``relief_per_pixel`` or ``relative``.
         sun_azimuth: degrees clockwise from the top that training images' light came from, or ``None``.
@@ -80,6 +96,12 @@ class ModelCard:
     spread_factor: float
     files: Mapping[str, str]
     content: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def task(self) -> str:
+        """What the model is for: ``image_to_dem``, ``dem_to_image``, or ``guided``: from the image and a
+        coarse DEM to the DEM."""
+        return GUIDED if COARSE_DEM in self.inputs else self.direction
 
     def typical_gsd(self) -> float:
         """The middle of the training's ground sampling distances on a logarithmic scale, metres."""
@@ -109,14 +131,15 @@ def parse_card(text: str) -> ModelCard:
     tile_size = _get(content, "tile_size", int)
     if tile_size < 1:
         raise CardError(f"tile_size must be a positive number of pixels, not {tile_size}")
+    direction = _one_of(content, "direction", _DIRECTIONS)
     return ModelCard(
         name=_get(content, "name", str),
         version=_get(content, "version", str),
         licence=_get(content, "licence", str),
         architecture=architecture,
-        direction=_one_of(content, "direction", _DIRECTIONS),
-        inputs=_names(content, "inputs", _INPUTS, required=_COLOURS),
-        outputs=_names(content, "outputs", _OUTPUTS, required=("height",)),
+        direction=direction,
+        inputs=_names(content, "inputs", _INPUTS[direction], _REQUIRED_INPUTS[direction]),
+        outputs=_names(content, "outputs", _OUTPUTS[direction], _REQUIRED_OUTPUTS[direction]),
         stretch=_stretch(_get(content, "stretch", dict)),
         target=_one_of(content, "target", _TARGETS),
         sun_azimuth=_azimuth(content),

@@ -75,12 +75,18 @@ class Model:
         return asked
 
 
-def installed_models() -> list[str]:
-    """Names of the installed models, the default first: the shipped ones, then the user's own."""
+def installed_models(task: str | None = None) -> list[str]:
+    """Names of the installed models, the default first: the shipped ones, then the user's own.
+
+    Args:
+        task: leave out those of another :attr:`ModelCard.task`. A model whose card cannot be read stays in:
+            who chooses it is told what is wrong with it.
+    """
     names = {
         card.parent.name
         for folder in (shipped_models_folder(), user_models_folder())
         for card in sorted(folder.glob(f"*/{CARD_FILE}"))
+        if task is None or _task_of(card) in (task, None)
     }
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
@@ -192,6 +198,13 @@ def _card_beside(path: Path) -> Path | None:
         if candidate.is_file():
             return candidate
     return None
+
+
+def _task_of(card: Path) -> str | None:
+    try:
+        return _read_card(card).task
+    except ModelError:
+        return None
 
 
 def _read_card(path: Path) -> ModelCard:

@@ -12,7 +12,7 @@ CARD: dict[str, Any] = {
     "name": "hills",
     "version": "1.2",
     "licence": "CC-BY-4.0",
-    "architecture": {"name": "light_unet", "input_bands": 4},
+    "architecture": {"name": "light_unet", "tile_size": 256},
     "direction": "image_to_dem",
     "inputs": ["red", "green", "blue", "log_ground_sampling_distance"],
     "outputs": ["height", "log_scale"],
@@ -50,7 +50,7 @@ def without(path: str) -> str:
 def test_a_whole_card_is_read():
     card = parse_card(json.dumps(CARD))
     assert (card.name, card.version, card.licence) == ("hills", "1.2", "CC-BY-4.0")
-    assert card.architecture == {"name": "light_unet", "input_bands": 4}
+    assert card.architecture == {"name": "light_unet", "tile_size": 256}
     assert card.direction == "image_to_dem"
     assert card.inputs == ("red", "green", "blue", "log_ground_sampling_distance")
     assert card.outputs == ("height", "log_scale")
@@ -124,6 +124,8 @@ def test_values_of_other_kinds_are_named(key):
         ("inputs", ["red", "green", "blue", "blue"]),
         ("inputs", ["red", "green", "blue", {}]),
         ("inputs", ["red", "green", "blue", []]),
+        ("inputs", ["red", "green", "blue", "elevation"]),
+        ("outputs", ["red", "green", "blue"]),
         ("outputs", []),
         ("outputs", ["log_scale", "height"]),
         ("outputs", ["height", ["log_scale"]]),
@@ -163,3 +165,20 @@ def test_a_wrong_value_is_named(key, value):
 def test_what_is_no_object_is_refused(text):
     with pytest.raises(CardError, match="model.json"):
         parse_card(text)
+
+
+def test_a_guided_model_and_one_from_the_dem_name_their_own_planes():
+    assert parse_card(json.dumps(CARD)).task == "image_to_dem"
+    guided = parse_card(changed("inputs", ["red", "green", "blue", "coarse_dem"]))
+    assert guided.task == "guided"
+    content = copy.deepcopy(CARD)
+    content.update(
+        direction="dem_to_image",
+        inputs=["relief", "elevation", "log_ground_sampling_distance"],
+        outputs=["red", "green", "blue"],
+    )
+    inverse = parse_card(json.dumps(content))
+    assert (inverse.task, inverse.outputs) == ("dem_to_image", ("red", "green", "blue"))
+    content["inputs"] = ["red", "green", "blue"]
+    with pytest.raises(CardError, match="wrong value for 'inputs'"):
+        parse_card(json.dumps(content))

@@ -17,10 +17,14 @@ from imagetodem_qgis.runtime.models import (
     open_model_file,
 )
 
-ARCHITECTURE = {"name": "light_unet", "input_bands": 4}
+ARCHITECTURE = {"name": "light_unet", "tile_size": 256}
 
 
-def write_model(folder: Path, files: tuple[str, ...] = ("generator.onnx", "generator.weights.h5")) -> Path:
+def write_model(
+    folder: Path,
+    files: tuple[str, ...] = ("generator.onnx", "generator.weights.h5"),
+    inputs: tuple[str, ...] = ("red", "green", "blue", "log_ground_sampling_distance"),
+) -> Path:
     """A model's folder; its weights are a few bytes, which are never run here."""
     folder.mkdir(parents=True)
     for name in files:
@@ -31,7 +35,7 @@ def write_model(folder: Path, files: tuple[str, ...] = ("generator.onnx", "gener
         "licence": "CC0-1.0",
         "architecture": ARCHITECTURE,
         "direction": "image_to_dem",
-        "inputs": ["red", "green", "blue", "log_ground_sampling_distance"],
+        "inputs": list(inputs),
         "outputs": ["height", "log_scale"],
         "stretch": {"method": "percentile", "lower": 2, "upper": 98, "clip": 1.5},
         "target": "relief_per_pixel",
@@ -294,6 +298,16 @@ def installed(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def test_models_of_another_task_are_left_out_and_damaged_ones_kept(installed):
+    write_model(installed / "own" / "plain")
+    write_model(installed / "own" / "guided", inputs=("red", "green", "blue", "coarse_dem"))
+    write_model(installed / "own" / "damaged")
+    (installed / "own" / "damaged" / "model.json").write_text("{")
+    assert installed_models() == ["damaged", "guided", "plain"]
+    assert installed_models("image_to_dem") == ["damaged", "plain"]
+    assert installed_models("guided") == ["damaged", "guided"]
+
+
 def test_installed_models_are_the_shipped_and_the_users(installed):
     assert installed_models() == []
     with pytest.raises(ModelError, match="no model 'hills' is installed; installed: none"):
@@ -302,6 +316,7 @@ def test_installed_models_are_the_shipped_and_the_users(installed):
         write_model(installed / folder)
     (installed / "own" / "no-card").mkdir()
     assert installed_models() == [DEFAULT_MODEL, "alps", "zagros"]
+    assert installed_models("image_to_dem") == installed_models()
     assert open_installed_model("zagros").card.name == "zagros"
     # What came with the plugin is not replaced by a folder of the same name.
     edit_card(installed / "shipped" / "alps", version="shipped")

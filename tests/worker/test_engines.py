@@ -10,10 +10,10 @@ from keras import layers
 
 from imagetodem_qgis.worker import engines
 from imagetodem_qgis.worker.engines import EngineError, onnx_engine, open_engine, tensorflow_engine
-from training.generator import light_unet, paper_unet
+from training.generator import GUIDED_INPUTS, light_unet, paper_unet
 from training.onnx_export import export_onnx
 
-ARCHITECTURE = {"name": "light_unet", "input_bands": 4, "tile_size": 64}
+ARCHITECTURE = {"name": "light_unet", "tile_size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_gpu_that_tensorflow_does_not_see_is_told(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"input_bands": 5}, {"name": "paper_unet"}, {"name": "other"}, {"depth": 3}], ids=str
+    "changes", [{"inputs": GUIDED_INPUTS}, {"name": "paper_unet"}, {"name": "other"}, {"depth": 3}], ids=str
 )
 def test_weights_of_another_architecture_are_refused(folder, changes):
     with pytest.raises(EngineError, match=r"generator\.weights\.h5 do not fit the card's arch") as told:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from training.generator import PAPER_PARAMETERS, build, coarse_unet, light_unet, paper_unet
+from training.generator import (
+    DEM_INPUTS,
+    GUIDED_INPUTS,
+    IMAGE_OUTPUTS,
+    PAPER_PARAMETERS,
+    build,
+    coarse_unet,
+    light_unet,
+    paper_unet,
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +185,7 @@ def test_heights_stay_in_single_precision_when_the_rest_is_not():
 
 
 def test_build_follows_the_card():
-    model = build({"name": "light_unet", "input_bands": 4, "tile_size": 64})
+    model = build({"name": "light_unet", "tile_size": 64})
     assert model.input_shape == (None, 64, 64, 4)
     assert build({"name": "paper_unet", "input_bands": 1, "output_bands": 3}).output_shape == (
         None,
@@ -186,10 +195,49 @@ def test_build_follows_the_card():
     )
 
 
+def test_a_guided_network_adds_to_the_coarse_dem_what_the_unguided_one_answers():
+    keras.utils.set_random_seed(8)
+    lacking = light_unet(GUIDED_INPUTS, tile_size=64)
+    whole = light_unet(GUIDED_INPUTS, tile_size=64, guided=True)
+    whole.set_weights(lacking.get_weights())
+    tile = np.random.default_rng(8).normal(0, 3, (2, 64, 64, 5)).astype(np.float32)
+    tile[..., 4] = -1.0
+    apart = run(whole, tile) - run(lacking, tile)
+    np.testing.assert_allclose(apart[..., 0], tile[..., 3], atol=1e-4)
+    np.testing.assert_array_equal(apart[..., 1], 0.0)
+
+
+def test_heights_are_given_to_the_network_in_the_order_of_the_image_at_every_distance():
+    # Relief per pixel grows as the ground sampling distance falls; what the layers see is 0.2 of it at 100 m.
+    model = light_unet(GUIDED_INPUTS, tile_size=64)
+    seen = keras.Model(model.input, [model.get_layer(f"{part}_input").output for part in ("trunk", "fine")])
+    tile = np.ones((1, 64, 64, 5), np.float32) * 2.0
+    for gsd in (10.0, 100.0, 500.0):
+        tile[..., 4] = math.log(gsd / 100.0)
+        trunk, fine = (np.asarray(planes) for planes in seen(tile))
+        np.testing.assert_allclose(fine[..., 3], 2.0 * 0.2 * (gsd / 100.0) ** 0.6, rtol=1e-5)
+        # A pixel of the trunk stands for four: the same height is a quarter of it.
+        np.testing.assert_allclose(trunk[..., 3], 0.5 * 0.2 * (4.0 * gsd / 100.0) ** 0.6, rtol=1e-5)
+        np.testing.assert_array_equal(fine[..., :3], 2.0)
+
+
+def test_a_network_from_the_dem_answers_three_bands():
+    model = light_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=64)
+    trunk = coarse_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=16)
+    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 3), (None, 64, 64, 3))
+    shared = {layer.name for layer in trunk.layers if layer.weights}
+    assert shared <= {layer.name for layer in model.layers}
+    for name in shared:
+        model.get_layer(name).set_weights(trunk.get_layer(name).get_weights())
+
+
 @pytest.mark.parametrize(
     "architecture",
     [
         {},
+        {"name": "light_unet", "inputs": ["red", "green", "blue"]},
+        {"name": "light_unet", "guided": True},
+        {"name": "light_unet", "outputs": ["height"]},
         {"name": "resnet"},
         {"name": ["light_unet"]},
         {"name": "light_unet", "layers": 3},

@@ -12,14 +12,21 @@ from keras import layers
 from imagetodem_qgis.core.card import LOG_GSD
 from imagetodem_qgis.runtime.models import DEFAULT_MODEL, open_installed_model
 from imagetodem_qgis.worker.engines import Engine, open_engine
-from training.generator import build
+from training.generator import DEM_INPUTS, GUIDED_INPUTS, IMAGE_OUTPUTS, build
 from training.normalisation import SampleNormalization
 from training.onnx_export import export_onnx
 
-LIGHT = {"name": "light_unet", "input_bands": 4, "tile_size": 128}
+LIGHT = {"name": "light_unet", "tile_size": 128}
+GUIDED = {"name": "light_unet", "inputs": list(GUIDED_INPUTS), "guided": True, "tile_size": 128}
+INVERSE = {
+    "name": "light_unet",
+    "inputs": list(DEM_INPUTS),
+    "outputs": list(IMAGE_OUTPUTS),
+    "tile_size": 128,
+}
 PAPER = {"name": "paper_unet", "input_bands": 3, "output_bands": 1, "tile_size": 256}
 PAPER_BY_SAMPLE = {**PAPER, "output_bands": 2, "statistics": "sample"}
-ANY_SIZE = {"name": "light_unet", "input_bands": 4, "tile_size": None}
+ANY_SIZE = {"name": "light_unet", "tile_size": None}
 
 
 def with_random_weights(architecture: dict[str, Any]) -> keras.Model:
@@ -70,12 +77,14 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    "architecture", [LIGHT, PAPER, PAPER_BY_SAMPLE], ids=["light", "paper", "paper, statistics of the sample"]
+    "architecture",
+    [LIGHT, GUIDED, INVERSE, PAPER, PAPER_BY_SAMPLE],
+    ids=["light", "guided", "from the DEM", "paper", "paper, statistics of the sample"],
 )
 def test_both_engines_agree(tmp_path, architecture):
     model = with_random_weights(architecture)
     by_onnx, by_tensorflow = engines_of(model, architecture, tmp_path)
-    tiles = real_like(3, architecture["tile_size"], architecture["input_bands"])
+    tiles = real_like(3, architecture["tile_size"], model.input_shape[-1])
     answer = by_onnx.predict(tiles)
     assert answer.dtype == np.float32
     assert apart(answer, by_tensorflow.predict(tiles)) < 1e-3
