@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imagetodem_qgis.core.card import StretchRecipe
+from imagetodem_qgis.core.light import all_symmetries
 from imagetodem_qgis.core.stretch import Stretch, percentile_stretch
 from training.data.pair import Pair
 
@@ -24,6 +26,8 @@ TILE_SIZE = 256
 
 _LARGEST_ZOOM_OUT = 4.0
 _LARGEST_ZOOM_IN = 0.6
+_LARGEST_TURN = 20.0
+"""Degrees."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,44 @@ class Sample:
         inputs: (size, size, 4) float32: stretched red, green, blue, and ln(gsd / 100 m).
         target: (size, size, 2) float32: height in units of a pixel around the tile's mean, and 1 where it is
             known.
+        gsd: ground sampling distance in metres.
+        mean_height: metres above the sea that the heights are relative to.
     """
 
     inputs: NDArray[np.float32]
     target: NDArray[np.float32]
+    gsd: float
+    mean_height: float
 
 
-def relief_per_pixel(dem: NDArray[np.float32], valid: NDArray[np.bool_], gsd: float) -> NDArray[np.float32]:
-    """Heights in units of a pixel relative to the tile's mean, 0 where unknown.
+@dataclass(frozen=True)
+class Augmentation:
+    """Which ways of making one window into many are used.
+
+    Attributes:
+        scale: windows of any size, hence of any ground sampling distance; else each pair's own.
+        turn: small turns.
+        mirror: across the light's direction.
+        contrast: other stretches, gains, offsets and noise; else the stretch of the whole pair.
+        any_sun: any of the eight right-angle symmetries, wherever it takes the sun: what one does who does
+            not know of the light, here to show what that costs.
+    """
+
+    scale: bool = True
+    turn: bool = True
+    mirror: bool = True
+    contrast: bool = True
+    any_sun: bool = False
+
+
+FULL_AUGMENTATION = Augmentation()
+DEFAULT_STRETCH = StretchRecipe(2.0, 98.0, 1.5, together=True)
+
+
+def relief_per_pixel(
+    dem: NDArray[np.float32], valid: NDArray[np.bool_], gsd: float
+) -> tuple[NDArray[np.float32], float]:
+    """Heights in units of a pixel relative to the tile's mean, 0 where unknown, and that mean in metres.
 
     Args:
         dem: metres, any shape.
@@ -49,9 +83,9 @@ def relief_per_pixel(dem: NDArray[np.float32], valid: NDArray[np.bool_], gsd: fl
         gsd: ground sampling distance in metres.
     """
     if not valid.any():
-        return np.zeros_like(dem)
-    mean = dem[valid].mean(dtype=np.float64)
-    return np.where(valid, (dem - mean) / gsd, 0.0).astype(np.float32)
+        return np.zeros_like(dem), 0.0
+    mean = float(dem[valid].mean(dtype=np.float64))
+    return np.where(valid, (dem - mean) / gsd, 0.0).astype(np.float32), mean
 
 
 def network_input(image: NDArray[np.generic], stretch: Stretch, gsd: float) -> NDArray[np.float32]:
@@ -67,38 +101,100 @@ def plain_sample(pair: Pair, row: int, column: int, side: int, size: int, stretc
     gsd = pair.gsd * side / size
     inputs = network_input(image, stretch, gsd)
     inputs[~valid, :3] = 0.0
-    return Sample(inputs, np.stack([relief_per_pixel(dem, valid, gsd), valid.astype(np.float32)], axis=-1))
+    relief, mean = relief_per_pixel(dem, valid, gsd)
+    return Sample(inputs, np.stack([relief, valid.astype(np.float32)], axis=-1), gsd, mean)
 
 
-def pair_stretch(pair: Pair) -> Stretch:
-    """The stretch of a whole pair's image, from every seventh of its valid pixels, all bands together:
-    white-balanced tile by tile, desert and forest would look alike."""
-    return percentile_stretch(pair.image[pair.valid].reshape(-1, 3)[::7], together=True)
+def pair_stretch(pair: Pair, recipe: StretchRecipe = DEFAULT_STRETCH) -> Stretch:
+    """The stretch of a whole pair's image, from every seventh of its valid pixels; by default all bands
+    together: white-balanced tile by tile, desert and forest would look alike."""
+    return _stretch(pair.image[pair.valid].reshape(-1, 3)[::7], recipe)
 
 
-def random_sample(pair: Pair, stretch: Stretch, size: int, random: np.random.Generator) -> Sample:
-    """Cut one sample of size × size at a random place and scale, mirror it across the light's direction half
-    of the time, and change its contrast as sensors, seasons and haze do."""
-    rows, columns = pair.dem.shape
-    largest = min(rows, columns, _LARGEST_ZOOM_OUT * TILE_SIZE)
-    smallest = min(_LARGEST_ZOOM_IN * TILE_SIZE, largest)
-    # A pair not much larger than a tile is read whole half of the time: the more it shows, the more there is
-    # to learn of how a landscape hangs together.
-    whole = largest <= 2 * TILE_SIZE and random.random() < 0.5
-    side = largest if whole else np.exp(random.uniform(np.log(smallest), np.log(largest)))
-    top, left = random.uniform(0, rows - side), random.uniform(0, columns - side)
-    box = (int(left), int(top), int(left) + int(side), int(top) + int(side))
-    image, dem, valid = _resized(pair, box, size)
-    gsd = pair.gsd * (box[2] - box[0]) / size
-    target = np.stack([relief_per_pixel(dem, valid, gsd), valid.astype(np.float32)], axis=-1)
-    inputs = network_input(image, stretch, gsd)
-    inputs[..., :3] = _other_contrast(inputs[..., :3], random)
+def _stretch(samples: NDArray[np.generic], recipe: StretchRecipe) -> Stretch:
+    return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
+
+
+def random_sample(
+    pair: Pair,
+    size: int,
+    random: np.random.Generator,
+    augmentation: Augmentation = FULL_AUGMENTATION,
+    stretch: StretchRecipe = DEFAULT_STRETCH,
+) -> Sample:
+    """Cut one sample of size × size at a random place and scale, turn it a little, mirror it across the
+    light's direction half of the time, and change its contrast as sensors, seasons and haze do.
+
+    The small turns keep the light within the half right angle that the choice among eight symmetries leaves
+    open anyway. The stretch is that of the window's surroundings: of the window itself in a scene that is
+    hardly larger, of more than the window otherwise.
+    """
+    side, top, left = _random_window(pair, random, augmentation.scale)
+    turned = augmentation.turn and random.random() < 0.5
+    angle = float(random.uniform(-_LARGEST_TURN, _LARGEST_TURN)) if turned else 0.0
+    # What a turned square needs of its surroundings.
+    turned_side = side * (abs(np.cos(np.radians(angle))) + abs(np.sin(np.radians(angle))))
+    if top < (turned_side - side) / 2 or left < (turned_side - side) / 2:
+        angle, turned_side = 0.0, side
+    margin = (turned_side - side) / 2
+    if max(top, left) + side + margin > min(pair.dem.shape):
+        angle, turned_side, margin = 0.0, side, 0.0
+    outer = max(size, round(size * turned_side / side))
+    box = _box(left - margin, top - margin, turned_side)
+    image, dem, valid = _resized(pair, box, outer)
+    gsd = pair.gsd * (box[2] - box[0]) / outer
+    if angle != 0.0:
+        image, dem, valid = _turned(image, dem, valid, angle, size)
+    relief, mean = relief_per_pixel(dem, valid, gsd)
+    target = np.stack([relief, valid.astype(np.float32)], axis=-1)
+    if augmentation.contrast:
+        inputs = network_input(image, _surrounding_stretch(pair, box, random, stretch), gsd)
+        inputs[..., :3] = _other_contrast(inputs[..., :3], random)
+    else:
+        inputs = network_input(image, pair_stretch(pair, stretch), gsd)
     inputs[~valid, :3] = 0.0
-    if random.random() < 0.5:
+    if augmentation.mirror and random.random() < 0.5:
         # Exchanging rows and columns mirrors across the north-west to south-east line: a south-east sun stays
         # there.
         inputs, target = inputs.swapaxes(0, 1), target.swapaxes(0, 1)
-    return Sample(inputs, target)
+    if augmentation.any_sun:
+        symmetry = all_symmetries()[random.integers(8)]
+        inputs, target = symmetry.apply(inputs), symmetry.apply(target)
+    return Sample(inputs, target, gsd, mean)
+
+
+def _random_window(pair: Pair, random: np.random.Generator, any_scale: bool) -> tuple[float, float, float]:
+    """Side, top and left of a window, in pixels: half of the time close to a tile's own scale, else any."""
+    rows, columns = pair.dem.shape
+    largest = min(rows, columns, _LARGEST_ZOOM_OUT * TILE_SIZE)
+    smallest = min(_LARGEST_ZOOM_IN * TILE_SIZE, largest)
+    if not any_scale:
+        side = min(largest, float(TILE_SIZE))
+    elif random.random() < 0.5:
+        side = min(largest, TILE_SIZE * np.exp(random.uniform(-0.1, 0.1)))
+    else:
+        side = np.exp(random.uniform(np.log(smallest), np.log(largest)))
+    return float(side), random.uniform(0, rows - side), random.uniform(0, columns - side)
+
+
+def _box(left: float, top: float, side: float) -> tuple[int, int, int, int]:
+    return int(left), int(top), int(left) + int(side), int(top) + int(side)
+
+
+def _surrounding_stretch(
+    pair: Pair, box: tuple[int, int, int, int], random: np.random.Generator, recipe: StretchRecipe
+) -> Stretch:
+    """The stretch of a window and of as much around it, up to twice its side, as chance says."""
+    left, top, right, bottom = box
+    around = int((right - left) * random.uniform(0.0, 0.5))
+    window = (
+        slice(max(0, top - around), bottom + around, 5),
+        slice(max(0, left - around), right + around, 5),
+    )
+    samples = pair.image[window][pair.valid[window]]
+    if samples.size == 0:
+        return pair_stretch(pair, recipe)
+    return _stretch(samples, recipe)
 
 
 def _resized(
@@ -117,6 +213,29 @@ def _resized(
     share = _resize(valid.astype(np.float32), size)
     known = share > 0.99
     return image, np.where(known, _resize(dem, size) / np.maximum(share, 0.5), 0.0).astype(np.float32), known
+
+
+def _turned(
+    image: NDArray[np.float32], dem: NDArray[np.float32], valid: NDArray[np.bool_], angle: float, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """The middle size × size pixels after a turn by an angle in degrees."""
+    centre = (valid.shape[0] - 1) / 2, (size - 1) / 2
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    # Pillow wants the place in the source of each pixel of the answer, counted from pixels' corners.
+    offset = centre[0] + 0.5 - (centre[1] + 0.5) * np.array([cosine + sine, cosine - sine])
+    coefficients = (cosine, sine, offset[0], -sine, cosine, offset[1])
+
+    def turn(band: NDArray[np.float32]) -> NDArray[np.float32]:
+        whole = Image.fromarray(np.ascontiguousarray(band))
+        done = whole.transform((size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+        return np.asarray(done, np.float32)
+
+    image = np.stack([turn(image[..., band]) for band in range(3)], axis=-1)
+    if valid.all():
+        return image, turn(dem), np.ones((size, size), bool)
+    share = turn(valid.astype(np.float32))
+    known = share > 0.99
+    return image, np.where(known, turn(np.where(valid, dem, 0.0).astype(np.float32)), 0.0), known
 
 
 def _resize(band: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -42,7 +42,7 @@ def read_scene(folder: Path, scene: Scene) -> Pair:
     with rasterio.open(folder / f"{scene.name}_rgb.tif") as source:
         image = np.moveaxis(source.read((1, 2, 3)), 0, -1)
         valid = source.dataset_mask() > 0
-        gsd = _metres_per_pixel(source)
+        gsd = metres_per_pixel(source)
     with rasterio.open(folder / f"{scene.name}_dem.tif") as source:
         dem = source.read(1).astype(np.float32)
         known = source.read_masks(1) > 0
@@ -62,7 +62,7 @@ def _not_cloudy(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.b
         return np.asarray(source.read(1) == 0)
 
 
-def _metres_per_pixel(source: rasterio.DatasetReader) -> float:
+def metres_per_pixel(source: rasterio.DatasetReader) -> float:
     """Ground metres a pixel at the centre, whatever the CRS: the side of a square of the centre pixel's true
     area."""
     column, row = source.width / 2, source.height / 2
