@@ -1,0 +1,156 @@
+"""A model folder's network, asked for areas of held-out ground as the plugin asks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from imagetodem_qgis.core.card import (
+    CARD_FILE,
+    COARSE_DEM,
+    ELEVATION,
+    LOG_GSD,
+    ONNX_FILE,
+    RELIEF,
+    parse_card,
+)
+from imagetodem_qgis.core.stretch import percentile_stretch
+from imagetodem_qgis.core.surface import OverlapObservation, PlacedTile, blend, observe_overlap
+from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
+from imagetodem_qgis.worker.solve import solve_offsets
+from training.data.sampling import REFERENCE_GSD, relief_per_pixel
+from training.evaluation.area import Area
+
+FloatArray = NDArray[np.float32]
+
+_OVERLAP = 0.25
+"""Share of a tile that neighbours in a mosaic share."""
+_LAPLACE_DEVIATION = float(np.sqrt(2.0))
+"""Standard deviation of a Laplace distribution of scale 1."""
+HEIGHTS = "heights"
+"""A card's key for the least and largest height in metres that a relative model's -1 and 1 stand for."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a tile's heights.
+
+    Attributes:
+        surface: (rows, columns) float32 metres, NaN where the area is unknown: around 0, or around the coarse
+            DEM's mean. A relative model whose card does not tell its heights answers in its own unit.
+        deviation: (rows, columns) float32, one standard deviation of the heights in metres, if the model
+            tells it.
+    """
+
+    surface: FloatArray
+    deviation: FloatArray | None
+
+
+class Predictor:
+    """A model that is asked through ONNX Runtime.
+
+    Args:
+        folder: of the model.
+
+    Attributes:
+        card: the model's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.card = parse_card((folder / CARD_FILE).read_text(encoding="utf-8"))
+        self._session = onnxruntime.InferenceSession(str(folder / ONNX_FILE))
+
+    def answer(self, area: Area, coarse: FloatArray | None = None, blind: bool = False) -> Answer:
+        """Heights of an area that is no larger than a tile.
+
+        Args:
+            area: the ground.
+            coarse: (rows, columns) coarse DEM in metres, for a guided model.
+            blind: leave the image out.
+        """
+        planes = self._ask(area, coarse, blind)
+        heights = planes[..., 0]
+        if self.card.target == "relative":
+            known = self.card.content.get(HEIGHTS)
+            if known is not None:
+                heights = known["minimum"] + (heights + 1.0) / 2.0 * (known["maximum"] - known["minimum"])
+        else:
+            base = 0.0 if coarse is None else float(coarse.mean(where=area.valid))
+            heights = (heights - heights.mean(where=area.valid)) * area.gsd + base
+        surface = np.where(area.valid, heights, np.nan).astype(np.float32)
+        if "log_scale" not in self.card.outputs:
+            return Answer(surface, None)
+        scale = np.exp(planes[..., self.card.outputs.index("log_scale")]) * area.gsd
+        return Answer(surface, np.asarray(scale * _LAPLACE_DEVIATION * self.card.spread_factor, np.float32))
+
+    def mosaic(self, area: Area) -> FloatArray:
+        """Heights of an area of any size: overlapping tiles, their offsets solved together, blended.
+
+        Returns:
+            (rows, columns) float32, in the unit of an :class:`Answer`'s, NaN where the area is unknown.
+        """
+        rows, columns = area.dem.shape
+        size = self.card.tile_size
+        plan = plan_tiles(rows, columns, size, round(size * _OVERLAP))
+        weights = blending_weights(size, plan.overlap)
+        placed: dict[int, PlacedTile] = {}
+        observed: list[OverlapObservation] = []
+        for index in range(len(plan)):
+            window = plan.window(index)
+            tile = area.part(window)
+            if not tile.valid.any():
+                continue
+            heights = np.nan_to_num(self.answer(tile).surface)
+            known = weights[: window.rows, : window.columns] * tile.valid
+            placed[index] = PlacedTile(window, heights, known)
+            for other in plan.earlier_neighbours(index):
+                seen = (
+                    observe_overlap(index, placed[index], other, placed[other]) if other in placed else None
+                )
+                if seen is not None:
+                    observed.append(seen)
+        offsets = solve_offsets(
+            len(plan),
+            np.array([(o.first, o.second) for o in observed], np.int64).reshape(-1, 2),
+            np.array([o.difference for o in observed]),
+            np.array([o.weight for o in observed]),
+            np.array(
+                [float((placed[i].weights > 0).sum()) if i in placed else 0.0 for i in range(len(plan))]
+            ),
+        )
+        whole = blend(Window(0, 0, rows, columns), list(placed.values()), offsets[list(placed)])
+        return np.where(area.valid, whole.heights, np.nan).astype(np.float32)
+
+    def image(self, area: Area) -> FloatArray:
+        """The image of an area that is no larger than a tile, from its heights.
+
+        Returns:
+            (rows, columns, 3) float32 in the stretched range from -1 to 1.
+        """
+        return self._ask(area)[..., :3]
+
+    def stretched(self, area: Area) -> FloatArray:
+        """An area's image as the model's card stretches it, 0 where unknown: (rows, columns, 3) float32."""
+        recipe = self.card.stretch
+        stretch = percentile_stretch(area.samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
+        image = stretch.apply(area.image)
+        image[~area.valid] = 0.0
+        return image
+
+    def _ask(self, area: Area, coarse: FloatArray | None = None, blind: bool = False) -> FloatArray:
+        relief, mean = relief_per_pixel(np.nan_to_num(area.dem), area.valid, area.gsd)
+        bands = self.stretched(area) * np.float32(0.0 if blind else 1.0)
+        planes = {name: bands[..., number] for number, name in enumerate(("red", "green", "blue"))}
+        planes[RELIEF] = relief
+        planes[ELEVATION] = (mean + relief * area.gsd) / 1000.0
+        planes[LOG_GSD] = np.full(area.dem.shape, np.log(area.gsd / REFERENCE_GSD), np.float32)
+        if coarse is not None:
+            planes[COARSE_DEM] = (coarse - coarse.mean(where=area.valid)) / area.gsd
+        stacked = np.stack([planes[name] for name in self.card.inputs], axis=-1).astype(np.float32)
+        tile = pad_to_tile(stacked, self.card.tile_size)[None]
+        answer = self._session.run(None, {self._session.get_inputs()[0].name: tile})[0][0]
+        return np.asarray(answer[: area.dem.shape[0], : area.dem.shape[1]], np.float32)
