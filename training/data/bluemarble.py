@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.data.pair import Pair, towards_the_sun
+from imagetodem_qgis.core.light import symmetry_towards
+from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
 
 _METRES_PER_COUNT = 16.0
 _BAKED_SUN_AZIMUTH = 315.0
@@ -65,21 +66,24 @@ class Mosaics(Sequence[Pair]):
     """
 
     def __init__(self, tiles: Sequence[Tile]) -> None:
-        self._tiles = list(tiles)
-        self._at = {(tile.row, tile.column): tile for tile in self._tiles}
+        self._places = [(tile.row, tile.column) for tile in tiles]
+        self._at = {(tile.row, tile.column): towards_the_sun(tile.pair, _BAKED_SUN_AZIMUTH) for tile in tiles}
+        turned = symmetry_towards(_BAKED_SUN_AZIMUTH, SUN_AZIMUTH)
+        # Where each of the four comes to lie when the square is turned as its tiles are.
+        self._order = turned.apply(np.array([[0, 1], [2, 3]]))
 
     def __len__(self) -> int:
-        return len(self._tiles)
+        return len(self._places)
 
     def __getitem__(self, number: int) -> Pair:  # type: ignore[override]
         """The square whose north-west tile has this number, turned to the training azimuth."""
-        tile = self._tiles[number]
-        places = [[(tile.row + down, tile.column + right) for right in (0, 1)] for down in (0, 1)]
-        if not all(place in self._at for line in places for place in line):
-            return towards_the_sun(tile.pair, _BAKED_SUN_AZIMUTH)
-        pairs = [[self._at[place].pair for place in line] for line in places]
+        row, column = self._places[number]
+        places = [(row + down, column + right) for down in (0, 1) for right in (0, 1)]
+        alone = self._at[row, column]
+        if not all(place in self._at for place in places):
+            return alone
+        pairs = [[self._at[places[at]] for at in line] for line in self._order]
         image = np.concatenate([np.concatenate([pair.image for pair in line], axis=1) for line in pairs])
-        dem = np.block([[pair.dem for pair in line] for line in pairs])
-        gsd = float(np.mean([pair.gsd for line in pairs for pair in line]))
-        mosaic = Pair(tile.pair.name, image, dem, np.ones(dem.shape, bool), gsd, tile.pair.split)
-        return towards_the_sun(mosaic, _BAKED_SUN_AZIMUTH)
+        dem = np.concatenate([np.concatenate([pair.dem for pair in line], axis=1) for line in pairs])
+        gsd = float(np.mean([self._at[place].gsd for place in places]))
+        return Pair(alone.name, image, dem, np.ones(dem.shape, bool), gsd, alone.split)

@@ -97,9 +97,9 @@ def network_input(image: NDArray[np.generic], stretch: Stretch, gsd: float) -> N
 
 def plain_sample(pair: Pair, row: int, column: int, side: int, size: int, stretch: Stretch) -> Sample:
     """A window of side × side pixels brought to size × size, otherwise unchanged, for evaluation."""
-    image, dem, valid = _resized(pair, (column, row, column + side, row + side), size)
+    bands, dem, valid = _resized(pair, (column, row, column + side, row + side), size)
     gsd = pair.gsd * side / size
-    inputs = network_input(image, stretch, gsd)
+    inputs = network_input(np.moveaxis(bands, 0, -1), stretch, gsd)
     inputs[~valid, :3] = 0.0
     relief, mean = relief_per_pixel(dem, valid, gsd)
     return Sample(inputs, np.stack([relief, valid.astype(np.float32)], axis=-1), gsd, mean)
@@ -141,18 +141,20 @@ def random_sample(
         angle, turned_side, margin = 0.0, side, 0.0
     outer = max(size, round(size * turned_side / side))
     box = _box(left - margin, top - margin, turned_side)
-    image, dem, valid = _resized(pair, box, outer)
+    bands, dem, valid = _resized(pair, box, outer)
     gsd = pair.gsd * (box[2] - box[0]) / outer
     if angle != 0.0:
-        image, dem, valid = _turned(image, dem, valid, angle, size)
+        bands, dem, valid = _turned(bands, dem, valid, angle, size)
     relief, mean = relief_per_pixel(dem, valid, gsd)
     target = np.stack([relief, valid.astype(np.float32)], axis=-1)
     if augmentation.contrast:
-        inputs = network_input(image, _surrounding_stretch(pair, box, random, stretch), gsd)
-        inputs[..., :3] = _other_contrast(inputs[..., :3], random)
+        stretched = _stretched(bands, _surrounding_stretch(pair, box, random, stretch))
+        stretched = _other_contrast(stretched, random)
     else:
-        inputs = network_input(image, pair_stretch(pair, stretch), gsd)
-    inputs[~valid, :3] = 0.0
+        stretched = _stretched(bands, pair_stretch(pair, stretch))
+    inputs = np.empty((size, size, 4), np.float32)
+    np.multiply(np.moveaxis(stretched, 0, -1), valid[..., None], out=inputs[..., :3])
+    inputs[..., 3] = np.log(gsd / REFERENCE_GSD)
     if augmentation.mirror and random.random() < 0.5:
         # Exchanging rows and columns mirrors across the north-west to south-east line: a south-east sun stays
         # there.
@@ -197,26 +199,36 @@ def _surrounding_stretch(
     return _stretch(samples, recipe)
 
 
+def _stretched(bands: NDArray[np.float32], stretch: Stretch) -> NDArray[np.float32]:
+    """What :meth:`Stretch.apply` does, band after band: several times as fast as pixel after pixel."""
+    planes = [
+        Stretch((low,), (high,), stretch.clip).apply(band[..., None])[..., 0]
+        for band, low, high in zip(bands, stretch.low, stretch.high)
+    ]
+    return np.stack(planes)
+
+
 def _resized(
     pair: Pair, box: tuple[int, int, int, int], size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Bands (3, size, size), DEM and what is known of a window."""
     left, top, right, bottom = box
     window = (slice(top, bottom), slice(left, right))
     valid = pair.valid[window]
     dem = np.where(valid, pair.dem[window], 0.0).astype(np.float32)
-    image = pair.image[window].astype(np.float32)
+    bands = np.moveaxis(pair.image[window], -1, 0).astype(np.float32, order="C")
     if right - left == size:
-        return image, dem, valid
-    image = np.stack([_resize(image[..., band], size) for band in range(3)], axis=-1)
+        return bands, dem, valid
+    bands = np.stack([_resize(band, size) for band in bands])
     if valid.all():
-        return image, _resize(dem, size), np.ones((size, size), bool)
+        return bands, _resize(dem, size), np.ones((size, size), bool)
     share = _resize(valid.astype(np.float32), size)
     known = share > 0.99
-    return image, np.where(known, _resize(dem, size) / np.maximum(share, 0.5), 0.0).astype(np.float32), known
+    return bands, np.where(known, _resize(dem, size) / np.maximum(share, 0.5), 0.0).astype(np.float32), known
 
 
 def _turned(
-    image: NDArray[np.float32], dem: NDArray[np.float32], valid: NDArray[np.bool_], angle: float, size: int
+    bands: NDArray[np.float32], dem: NDArray[np.float32], valid: NDArray[np.bool_], angle: float, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """The middle size × size pixels after a turn by an angle in degrees."""
     centre = (valid.shape[0] - 1) / 2, (size - 1) / 2
@@ -230,12 +242,12 @@ def _turned(
         done = whole.transform((size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
         return np.asarray(done, np.float32)
 
-    image = np.stack([turn(image[..., band]) for band in range(3)], axis=-1)
+    bands = np.stack([turn(band) for band in bands])
     if valid.all():
-        return image, turn(dem), np.ones((size, size), bool)
+        return bands, turn(dem), np.ones((size, size), bool)
     share = turn(valid.astype(np.float32))
     known = share > 0.99
-    return image, np.where(known, turn(np.where(valid, dem, 0.0).astype(np.float32)), 0.0), known
+    return bands, np.where(known, turn(np.where(valid, dem, 0.0).astype(np.float32)), 0.0), known
 
 
 def _resize(band: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -243,17 +255,17 @@ def _resize(band: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return np.asarray(resized, np.float32)
 
 
-def _other_contrast(image: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    gain = random.uniform(0.9, 1.1) * random.uniform(0.96, 1.04, 3)
-    offset = random.uniform(-0.08, 0.08) + random.uniform(-0.05, 0.05, 3)
-    image = image * gain.astype(np.float32) + offset.astype(np.float32)
+def _other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    gain = random.uniform(0.9, 1.1) * random.uniform(0.96, 1.04, (3, 1, 1))
+    offset = random.uniform(-0.08, 0.08) + random.uniform(-0.05, 0.05, (3, 1, 1))
+    bands = bands * gain.astype(np.float32) + offset.astype(np.float32)
     if random.random() < 0.2:
-        unit = np.clip((image + 1.5) / 3.0, 1e-4, 1.0)
-        image = unit ** np.float32(np.exp(random.uniform(-0.35, 0.35))) * 3.0 - 1.5
+        unit = np.clip((bands + 1.5) / 3.0, 1e-4, 1.0)
+        bands = unit ** np.float32(np.exp(random.uniform(-0.35, 0.35))) * 3.0 - 1.5
     if random.random() < 0.08:
-        grey = image.mean(axis=-1, keepdims=True)
-        image = grey + (image - grey) * np.float32(random.uniform(0.0, 0.7))
+        grey = bands.mean(axis=0)
+        bands = grey + (bands - grey) * np.float32(random.uniform(0.0, 0.7))
     if random.random() < 0.3:
-        noise = random.standard_normal(image.shape, np.float32)
-        image = image + noise * np.float32(random.uniform(0.0, 0.08))
-    return np.clip(image, -1.5, 1.5).astype(np.float32)
+        noise = random.standard_normal(bands.shape, np.float32)
+        bands = bands + noise * np.float32(random.uniform(0.0, 0.08))
+    return np.asarray(np.clip(bands, -1.5, 1.5), np.float32)
