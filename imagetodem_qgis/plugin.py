@@ -15,6 +15,7 @@ from imagetodem_qgis.settings_page import SettingsPageFactory
 
 MENU = (
     ("predictdem", "Predict DEM…"),
+    ("traingenerator", "Train generator…"),
     ("setupenvironment", "Set up machine-learning environment…"),
     ("environmentreport", "Machine-learning environment report…"),
 )

@@ -8,9 +8,15 @@ from qgis.PyQt.QtGui import QIcon
 from imagetodem_qgis.algorithms.environmentreport import EnvironmentReportAlgorithm
 from imagetodem_qgis.algorithms.predictdem import PredictDemAlgorithm
 from imagetodem_qgis.algorithms.setupenvironment import SetUpEnvironmentAlgorithm
+from imagetodem_qgis.algorithms.traingenerator import TrainGeneratorAlgorithm
 from imagetodem_qgis.icons import icon_file
 
-ALGORITHMS = (PredictDemAlgorithm, SetUpEnvironmentAlgorithm, EnvironmentReportAlgorithm)
+ALGORITHMS = (
+    PredictDemAlgorithm,
+    TrainGeneratorAlgorithm,
+    SetUpEnvironmentAlgorithm,
+    EnvironmentReportAlgorithm,
+)
 
 
 class ImageToDemProvider(QgsProcessingProvider):

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from imagetodem_qgis.runtime.child import clean_environment, end, hidden_window_flags
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
+from imagetodem_qgis.runtime.obituary import reason_of_end
 from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
 
 _START = "import sys; sys.path.append({path!r}); from imagetodem_qgis.worker.main import main; main()"
 _LOG_LINES = 12
 _LOOK_UP_SECONDS = 0.1
+_MEMORY_ADVICE = "Lower BATCH_SIZE, close other programs, or predict a smaller EXTENT."
 
 
 class WorkerError(RuntimeError):
@@ -157,7 +159,7 @@ class WorkerClient:
         if isinstance(error, ProtocolError):
             reason = f"the worker sent something that cannot be read ({error})"
         else:
-            reason = _reason(self._exit_code())
+            reason = reason_of_end(self._exit_code(), "The worker", _MEMORY_ADVICE)
         self.close()
         log = "\n".join(self._last_lines)
         return f"{reason}\nLast lines of its log:\n{log}" if log else f"{reason}\nIts log is empty."
@@ -167,15 +169,3 @@ class WorkerClient:
         while self._process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return self._process.poll()
-
-
-def _reason(code: int | None) -> str:
-    if code is not None and (code in (-9, 137) or code & 0xFFFFFFFF == 0xC0000017):
-        return (
-            "The worker was killed by the system: most often memory ran out. "
-            "Lower BATCH_SIZE, close other programs, or predict a smaller EXTENT."
-        )
-    return (
-        f"The worker ended unexpectedly (exit code {code}). "
-        "Run imagetodem:environmentreport to see what is wrong."
-    )

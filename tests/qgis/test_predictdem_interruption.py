@@ -16,37 +16,10 @@ import pytest
 
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
+from tests.qgis.processes import SECONDS, children, needs_proc, start_qgis, wait_for
 from tests.rasters import colours, read_surface, write_image
 
-ROOT = Path(__file__).resolve().parents[2]
 EARLIER = b"an earlier file"
-SECONDS = 120.0
-"""To wait at most for something on a machine that has much else to do."""
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find processes")
-
-
-def children(parent: int) -> list[int]:
-    """Process ids of a process's children, less those that have ended."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(ppid) == parent and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    return pytest.fail("nothing came of waiting")
 
 
 def beside(folder: Path) -> list[str]:
@@ -156,7 +129,8 @@ def test_a_killed_worker_is_told_as_lack_of_memory(qgis_app, long_run, tmp_path)
 
 @needs_proc
 def test_a_killed_qgis_leaves_no_output_and_no_worker(qgis_app, long_run, predict, tmp_path):
-    qgis = start_qgis(tmp_path, long_run)
+    (tmp_path / "image_settings").mkdir()
+    qgis = start_qgis(tmp_path / "image_settings", "imagetodem:predictdem", long_run)
     try:
         (worker,) = wait_for(lambda: worker_of(qgis))
         # Long enough to be at work on tiles, and not half of what the run takes.
@@ -185,18 +159,6 @@ def test_what_a_killed_qgis_was_writing_is_removed_by_the_next_run(qgis_app, pre
     assert read_surface(tmp_path / "dem.tif").heights.shape == (40, 40)
 
 
-def start_qgis(folder: Path, parameters: dict[str, Any]) -> subprocess.Popen[str]:
-    (folder / "image_settings").mkdir()
-    command = [sys.executable, str(ROOT / "tests" / "qgis_run.py"), str(folder / "image_settings")]
-    return subprocess.Popen(
-        [*command, "imagetodem:predictdem", json.dumps(parameters)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def worker_of(qgis: subprocess.Popen[str]) -> list[int]:
     """The worker's process id, once it is more than the child that will become it."""
     assert qgis.poll() is None, qgis.communicate()[1]
@@ -218,7 +180,8 @@ def test_nothing_heavy_comes_into_qgis(qgis_app, tiny_model, tmp_path):
         "OUTPUT": str(tmp_path / "dem.tif"),
         "CONFIDENCE": str(tmp_path / "confidence.tif"),
     }
-    qgis = start_qgis(tmp_path, parameters)
+    (tmp_path / "image_settings").mkdir()
+    qgis = start_qgis(tmp_path / "image_settings", "imagetodem:predictdem", parameters)
     printed, errors = qgis.communicate(timeout=SECONDS)
     assert qgis.returncode == 0, errors
     told = json.loads(printed.splitlines()[-1])

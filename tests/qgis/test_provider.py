@@ -31,7 +31,7 @@ from imagetodem_qgis.provider import ImageToDemProvider
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
 
-IDS = ("predictdem", "setupenvironment", "environmentreport")
+IDS = ("predictdem", "traingenerator", "setupenvironment", "environmentreport")
 HEAVY = ("tensorflow", "keras", "torch", "onnxruntime", "scipy", "ee")
 
 
