@@ -148,6 +148,17 @@ def _ground_sampling_distance(network: _Network) -> str:
     return network.node("Mul", network.relief(), network.plane(3))
 
 
+def _fourth_plane(network: _Network) -> str:
+    """The fourth plane as it comes."""
+    return network.node("Identity", network.plane(3))
+
+
+def _first_plane_thrice(network: _Network) -> str:
+    """The first plane as three bands."""
+    plane = network.plane(0)
+    return network.node("Concat", plane, plane, plane, axis=3)
+
+
 def _not_a_number(network: _Network) -> str:
     """The root of a negative number."""
     flat = network.node("Mul", network.relief(), network.constant(0.0))
@@ -176,6 +187,8 @@ _NETWORKS = {
     "red_of_next_column": _red_of_next_column,
     "spread": _spread,
     "ground_sampling_distance": _ground_sampling_distance,
+    "fourth_plane": _fourth_plane,
+    "first_plane_thrice": _first_plane_thrice,
     "not_a_number": _not_a_number,
     "slow": _slow,
 }

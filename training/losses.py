@@ -14,6 +14,10 @@ _GRADIENT_SCALES = 5
 _GRADIENT_WEIGHT = 0.5
 _L1_WEIGHT = 0.5
 _SPREAD_WEIGHT = 0.05
+_LEAST_RELIEF = 0.05
+"""Pixels of relief that count as none: the sea and plains are not to be told apart by their noise."""
+_LEAST_DETAIL = 0.01
+"""The same for what a coarse DEM lacks."""
 
 
 def relief_loss(target: Any, answer: Any) -> Any:
@@ -29,15 +33,29 @@ def relief_loss(target: Any, answer: Any) -> Any:
     Returns:
         One number per sample, shape (n,).
     """
+    return _relief_loss(target, answer, centred=True, least_relief=_LEAST_RELIEF)
+
+
+def detail_loss(target: Any, answer: Any) -> Any:
+    """:func:`relief_loss` for what a coarse DEM lacks, which has a zero of its own: the answer's mean counts.
+
+    Returns:
+        One number per sample, shape (n,).
+    """
+    return _relief_loss(target, answer, centred=False, least_relief=_LEAST_DETAIL)
+
+
+def _relief_loss(target: Any, answer: Any, centred: bool, least_relief: float) -> Any:
     target = ops.cast(target, "float32")
     answer = ops.cast(answer, "float32")
     known = target[..., 1:]
     count = ops.sum(known, axis=(1, 2, 3), keepdims=True) + 1.0
     height = target[..., :1]
     relief = ops.sqrt(ops.sum(known * height * height, axis=(1, 2, 3), keepdims=True) / count)
-    relief = relief + 0.05
-    predicted = answer[..., :1]
-    predicted = (predicted - ops.sum(known * predicted, axis=(1, 2, 3), keepdims=True) / count) * known
+    relief = relief + least_relief
+    predicted = answer[..., :1] * known
+    if centred:
+        predicted = predicted - known * ops.sum(predicted, axis=(1, 2, 3), keepdims=True) / count
     error = predicted - height
     loss = _L1_WEIGHT * ops.sum(ops.abs(error), axis=(1, 2, 3), keepdims=True) / count / relief
     spread = ops.sqrt(ops.sum(predicted * predicted, axis=(1, 2, 3), keepdims=True) / count + 1e-6)
@@ -48,6 +66,41 @@ def relief_loss(target: Any, answer: Any) -> Any:
     likelihood = ops.abs(ops.stop_gradient(error)) * ops.exp(-log_scale) + log_scale
     loss = loss + _SPREAD_WEIGHT * ops.sum(known * likelihood, axis=(1, 2, 3), keepdims=True) / count
     return loss[:, 0, 0, 0]
+
+
+def l1_loss(target: Any, answer: Any) -> Any:
+    """Mean absolute difference where the target is known (Isola et al. 2017, eq. 3).
+
+    Args:
+        target: (n, rows, columns, bands + 1), the last plane 1 where the rest is known, else 0.
+        answer: (n, rows, columns, bands) or more planes, which are left out.
+
+    Returns:
+        One number per sample, shape (n,).
+    """
+    target = ops.cast(target, "float32")
+    bands = target.shape[-1] - 1
+    known = target[..., bands:]
+    error = ops.abs(ops.cast(answer, "float32")[..., :bands] - target[..., :bands]) * known
+    return ops.sum(error, axis=(1, 2, 3)) / (bands * ops.sum(known, axis=(1, 2, 3)) + 1e-6)
+
+
+def gradient_loss(target: Any, answer: Any) -> Any:
+    """How far the differences between neighbours 1, 2, 4, 8 and 16 pixels apart are from the truth's (Ranftl
+    et al. 2020, eq. 11): it keeps edges sharp where L1 alone blurs them.
+
+    Args:
+        target: (n, rows, columns, bands + 1), the last plane 1 where the rest is known, else 0.
+        answer: (n, rows, columns, bands) or more planes, which are left out.
+
+    Returns:
+        One number per sample, shape (n,).
+    """
+    target = ops.cast(target, "float32")
+    bands = target.shape[-1] - 1
+    known = target[..., bands:]
+    error = ops.cast(answer, "float32")[..., :bands] - target[..., :bands]
+    return _gradient_matching(error, known)[:, 0, 0, 0] / bands
 
 
 def _gradient_matching(error: Any, known: Any) -> Any:

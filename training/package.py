@@ -15,16 +15,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from imagetodem_qgis.core.card import CARD_FILE, LOG_GSD, ONNX_FILE
+from imagetodem_qgis.core.card import CARD_FILE, ONNX_FILE
 from training.data.pair import SUN_AZIMUTH
 from training.data.sampling import TILE_SIZE
 from training.evaluate import calibration, evaluate, markdown
-from training.generator import build, light_unet
+from training.generator import IMAGE_INPUTS, build, light_unet
 from training.onnx_export import export_onnx
 from training.supervised import PHASES, average_file
 
 WEIGHTS_FILE = "generator.weights.h5"
-ARCHITECTURE = {"name": "light_unet", "input_bands": 4, "tile_size": TILE_SIZE, "mirrored": True}
+ARCHITECTURE = {"name": "light_unet", "tile_size": TILE_SIZE, "mirrored": True}
 _LIBRARIES = ("keras", "tensorflow-cpu", "numpy", "onnx", "onnxruntime")
 
 
@@ -83,7 +83,7 @@ def _card(name: str, model_version: str, seed: int, log: Path) -> dict[str, Any]
         "description": "First weights: image to relief, trained on a processor by the supervised loop.",
         "architecture": ARCHITECTURE,
         "direction": "image_to_dem",
-        "inputs": ["red", "green", "blue", LOG_GSD],
+        "inputs": list(IMAGE_INPUTS),
         "outputs": ["height", "log_scale"],
         "stretch": {"method": "percentile", "bands": "together", "lower": 2, "upper": 98, "clip": 1.5},
         "target": "relief_per_pixel",

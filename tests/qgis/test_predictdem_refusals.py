@@ -251,12 +251,21 @@ def test_a_card_with_a_wrong_value(refusal, tiny_model, tmp_path, key):
 
 
 def test_a_model_of_the_other_direction(refusal, tiny_model, tmp_path):
+    planes = {"inputs": ["relief", "elevation"], "outputs": ["red", "green", "blue"]}
     model = changed_model(
-        tiny_model, tmp_path / "model", lambda content: content.update(direction="dem_to_image")
+        tiny_model, tmp_path / "model", lambda content: content.update(direction="dem_to_image", **planes)
     )
     reason = refusal(MODEL_FILE=model)
     assert "MODEL_FILE" in reason
     assert "not a DEM from an image" in reason
+
+
+def test_a_model_that_wants_a_coarse_dem(refusal, tiny_model, tmp_path):
+    inputs = ["red", "green", "blue", "coarse_dem"]
+    model = changed_model(tiny_model, tmp_path / "model", lambda content: content.update(inputs=inputs))
+    reason = refusal(MODEL_FILE=model)
+    assert "MODEL_FILE" in reason
+    assert "choose one that takes the image alone" in reason
 
 
 @pytest.mark.parametrize("form", ["", "model.json", "generator.onnx"])

@@ -152,7 +152,7 @@ def random_sample(
         stretched = _other_contrast(stretched, random)
     else:
         stretched = _stretched(bands, pair_stretch(pair, stretch))
-    inputs = np.empty((size, size, 4), np.float32)
+    inputs: NDArray[np.float32] = np.empty((size, size, 4), np.float32)
     np.multiply(np.moveaxis(stretched, 0, -1), valid[..., None], out=inputs[..., :3])
     inputs[..., 3] = np.log(gsd / REFERENCE_GSD)
     if augmentation.mirror and random.random() < 0.5:
