@@ -49,8 +49,9 @@ lint: build/lint.stamp ## ruff (lint and format), mypy, and vermin for what Pyth
 	[ -z "$$failed" ]
 
 .PHONY: bench
-bench: plugin build/environment.stamp ## time and memory of a prediction beside the bare engine's
+bench: plugin build/environment.stamp ## prediction beside the bare engine, training beside the bare step
 	@$(PRIVATE) $(PYTHON) -m scripts.bench
+	@$(PRIVATE) $(ML_PYTHON) -m scripts.bench_training
 
 .PHONY: package
 package: ## make build/imagetodem_qgis-<version>.zip for the plugin repository

@@ -61,7 +61,7 @@ _HELP = {
     "keeps the light, early stopping. 'fine_tune': the same in small steps, from a model. 'paper': as "
     "Panagiotou et al. 2020 did, for comparison; it is slow and overfits. A script may give a recipe's "
     "JSON file. Left empty: fine_tune where a model is started from, else default.",
-    ARCHITECTURE: "The network: light_unet (1.8 million weights) or paper_unet (54 million). Left empty, "
+    ARCHITECTURE: "The network: light_unet (1.4 million weights) or paper_unet (54 million). Left empty, "
     "the recipe's, or that of the model to start from.",
     TERRAINS: "A folder of DEMs (GeoTIFF), of any place, over which further training images are rendered "
     "under a known sun. It helps where pairs are few.",

@@ -1,0 +1,36 @@
+"""A generator of five layers, for tests of training that have no need of a good one.
+
+``python -m tests.tiny_generator ...`` is ``python -m training.train ...`` with it among the architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from training.generator import ARCHITECTURES, IMAGE_INPUTS, RELIEF_OUTPUTS
+
+TINY = "tiny_unet"
+
+
+def tiny_unet(
+    inputs: Sequence[str] = IMAGE_INPUTS, outputs: Sequence[str] = RELIEF_OUTPUTS, tile_size: int | None = 32
+) -> keras.Model:
+    """As ``training.generator.coarse_unet``, with 1,200 weights or so."""
+    tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
+    x = layers.Conv2D(8, 5, strides=2, padding="same", use_bias=False, name="enter_conv")(tile)
+    x = layers.GroupNormalization(4, epsilon=1e-3, name="enter_norm")(x)
+    x = layers.ReLU(name="enter_act")(x)
+    x = layers.UpSampling2D(2, interpolation="nearest", name="up")(x)
+    answer = layers.Conv2D(len(outputs), 5, padding="same", name="answer", dtype="float32")(x)
+    return keras.Model(tile, answer, name=TINY)
+
+
+ARCHITECTURES[TINY] = tiny_unet
+
+if __name__ == "__main__":
+    from training.train import main
+
+    main()

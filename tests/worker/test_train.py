@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from imagetodem_qgis.core.card import ONNX_FILE, parse_card
+from tests.conftest import ROOT
+from tests.tiny_dataset import write_dataset, write_recipe
+from tests.tiny_generator import TINY
+from training import checkpoint, steps
+from training.generator import build
+from training.networks import WEIGHTS_FILE
+from training.train import Cancelled, DataError, Progress, Request, Result, TrainingError, train
+
+STILL = 1e-30
+"""A learning rate that moves no weight."""
+
+
+class Recording:
+    """A listener that remembers, and that stops after a number of questions."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.told: list[Progress] = []
+        self.asked = 0
+        self._stop_after = stop_after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.told.append(progress)
+
+    def cancelled(self) -> bool:
+        self.asked += 1
+        return self.asked == self._stop_after
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "hills")
+
+
+@pytest.fixture(scope="module")
+def request_for(data, tmp_path_factory):
+    """Makes a request with a recipe of its own changes and an empty run folder."""
+
+    def make(fields: dict | None = None, **changes) -> Request:
+        folder = tmp_path_factory.mktemp("run")
+        recipe = write_recipe(folder / "tiny.json", **changes)
+        plain = Request((data,), folder / "run", recipe, device="cpu", precision="float32")
+        return replace(plain, **(fields or {}))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(request_for) -> tuple[Request, Result, Recording]:
+    request, listener = request_for(), Recording()
+    return request, train(request, listener), listener
+
+
+def last_weights(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / checkpoint.CHECKPOINT_FILE) as file:
+        return {name: file[name] for name in file.files if name != "state"}
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """Bit for bit: networks, optimisers, averages, the best weights, and the history but its times."""
+    here, there = last_weights(first), last_weights(second)
+    assert set(here) == set(there)
+    for name, weight in here.items():
+        np.testing.assert_array_equal(weight, there[name], err_msg=name)
+    assert (first / "model" / WEIGHTS_FILE).exists()
+    for name in (ONNX_FILE,):
+        assert (first / "model" / name).read_bytes() == (second / "model" / name).read_bytes()
+    states = [checkpoint.read_state(run) for run in (first, second)]
+    histories = [[{**row, "seconds": 0} for row in (state or {})["history"]] for state in states]
+    assert histories[0] == histories[1]
+
+
+def test_it_learns_and_makes_a_model(finished):
+    request, result, listener = finished
+    assert result.epochs_done == 3
+    assert [row["epoch"] for row in result.history] == [1, 2, 3]
+    best = min(result.history, key=lambda row: row["validation_rmse_by_sigma"])
+    assert result.best_epoch == best["epoch"]
+    assert result.validation_rmse == best["validation_rmse"]
+    assert best["validation_rmse_by_sigma"] < 0.8
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+    card = parse_card((result.model / "model.json").read_text())
+    assert card.outputs == ("height", "log_scale")
+    assert card.tile_size == 32
+    assert card.gsd_range == pytest.approx((30.0, 30.0), rel=0.01)
+    assert card.content["training_data"]["pairs"] == 4
+    assert card.content["training_data"]["sources"] == ["hills"]
+    assert card.content["training"]["best_epoch"] == result.best_epoch
+    assert card.content["metrics"]["validation"]["hills"]["luminance"]["rmse_by_sigma_shift_scale"] > 0.0
+    assert card.spread_factor > 0.0
+    assert str(request.output) not in json.dumps(card.content)
+
+    page = result.report.read_text()
+    assert "tiny" in page
+    assert (request.output / "pictures").is_dir()
+    assert list((request.output / "tensorboard").iterdir())
+
+
+def test_the_model_has_the_best_weights_and_both_files_hold_the_same(finished):
+    request, result, _ = finished
+    best = checkpoint.load_weights(request.output, result.best_epoch)
+    card = parse_card((result.model / "model.json").read_text())
+    model = build(card.architecture)
+    model.load_weights(result.model / WEIGHTS_FILE)
+    for weight, kept in zip(model.get_weights(), best):
+        np.testing.assert_array_equal(weight, kept.astype(np.float16).astype(np.float32))
+    tiles = np.random.default_rng(0).normal(size=(2, 32, 32, 4)).astype(np.float32)
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(result.model / ONNX_FILE))
+    np.testing.assert_allclose(
+        session.run(None, {"tiles": tiles})[0], np.asarray(model(tiles, training=False)), atol=1e-4
+    )
+
+
+def test_the_listener_hears_how_it_goes(finished):
+    _, result, listener = finished
+    assert any("processor" in note for note in listener.notes)
+    assert any("4 training pairs, 2 held out" in note for note in listener.notes)
+    assert not listener.warnings
+    assert listener.asked == 12
+    fractions = [progress.fraction for progress in listener.told]
+    assert fractions == sorted(fractions)
+    last = listener.told[-1]
+    assert (last.epoch, last.epochs, last.step, last.steps, last.fraction) == (3, 3, 4, 4, 1.0)
+    assert last.validation["rmse"] == result.history[-1]["validation_rmse"]
+    assert last.losses["relief"] == result.history[-1]["relief"]
+    assert last.seconds_left == 0.0
+
+
+def test_a_killed_run_goes_on_to_the_same_end(finished, tmp_path):
+    """Kill -9 in the middle of an epoch, then RESUME: nothing tells it from the run that was left alone."""
+    request, _, _ = finished
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "tests.tiny_generator", "--data", str(request.datasets[0])]
+    command += ["--output", str(run), "--recipe", str(request.recipe)]
+    command += ["--device", "cpu", "--precision", "float32"]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ})
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and child.poll() is None:
+            if (run / checkpoint.CHECKPOINT_FILE).exists():
+                state = checkpoint.read_state(run) or {}
+                if state["step"] >= 5 and state["step"] % 4:
+                    break
+            time.sleep(0.005)
+        os.kill(child.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    finally:
+        assert child.wait(60) != 0
+    state = checkpoint.read_state(run)
+    assert state is not None
+    assert 5 <= state["step"] < 12
+    assert not (run / "model").exists()
+    train(replace(request, output=run, resume=True), Recording())
+    assert_same_run(run, request.output)
+
+
+def test_a_cancelled_run_goes_on_to_the_same_end(finished, tmp_path):
+    request, result, _ = finished
+    run = replace(request, output=tmp_path / "run")
+    listener = Recording(stop_after=8)  # the last step of the second epoch, before its tiles were looked at
+    with pytest.raises(Cancelled):
+        train(run, listener)
+    state = checkpoint.read_state(run.output)
+    assert state is not None
+    assert (state["step"], state["epoch"], len(state["history"])) == (8, 1, 1)
+    listener = Recording()
+    train(replace(run, resume=True), listener)
+    assert any("Going on after epoch 1, step 8" in note for note in listener.notes)
+    assert listener.asked == 4
+    assert_same_run(run.output, request.output)
+
+    # A finished run has nothing left to do but the model's folder; with more epochs it goes on.
+    listener = Recording()
+    again = train(replace(run, resume=True), listener)
+    assert listener.asked == 0
+    assert again.best_epoch == result.best_epoch
+    more = train(replace(run, resume=True, epochs=4), listener)
+    assert (more.epochs_done, listener.asked) == (4, 4)
+
+
+def test_going_on_with_other_settings_is_refused_and_without_resume_begins_anew(finished, tmp_path):
+    request, _, _ = finished
+    run = replace(request, output=tmp_path / "run")
+    with pytest.raises(Cancelled):
+        train(run, Recording(stop_after=2))
+    with pytest.raises(TrainingError, match="begun with another recipe, seed"):
+        train(replace(run, resume=True, seed=2, batch_size=2), Recording())
+    listener = Recording(stop_after=1)
+    with pytest.raises(Cancelled):
+        train(run, listener)
+    assert (checkpoint.read_state(run.output) or {})["step"] == 1
+    listener = Recording(stop_after=1)
+    with pytest.raises(Cancelled):
+        train(replace(run, output=tmp_path / "other", resume=True), listener)
+    assert any("nothing to go on with" in note for note in listener.notes)
+
+
+def test_memory_that_runs_out_halves_the_batch_and_repeats_the_step(request_for, monkeypatch):
+    adapter = steps.adapter()
+    real, sizes = adapter.make_step, []
+
+    def make_step(learner, replicas):
+        step = real(learner, replicas)
+
+        def limited(inputs, target):
+            sizes.append(len(inputs))
+            if len(inputs) > 2:
+                raise MemoryError
+            return step(inputs, target)
+
+        return limited
+
+    monkeypatch.setattr(adapter, "make_step", make_step)
+    request, listener = request_for(stage={"epochs": 1, "batch_size": 8, "steps_per_epoch": 3}), Recording()
+    result = train(request, listener)
+    assert sizes == [8, 4, 2, 2, 2]
+    assert [warning[:60] for warning in listener.warnings] == [
+        "Memory ran out with batches of 8 tiles: going on with 4, fro",
+        "Memory ran out with batches of 4 tiles: going on with 2, fro",
+    ]
+    assert result.history[0]["batch_size"] == 2
+    assert result.history[0]["step"] == 3
+    assert "Memory ran out" in result.report.read_text()
+
+    monkeypatch.setattr(adapter, "make_step", lambda learner, replicas: lambda *batch: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        train(request, Recording())
+
+    def never(*batch: object) -> dict:
+        raise MemoryError
+
+    monkeypatch.setattr(adapter, "make_step", lambda learner, replicas: never)
+    with pytest.raises(TrainingError, match="memory is too small for a batch of one tile"):
+        train(request, Recording())
+
+
+def test_fine_tuning_begins_with_the_model_and_keeps_it_where_nothing_is_better(finished, request_for):
+    _, before, _ = finished
+    stage = {"learning_rate": STILL, "epochs": 9}
+    request = request_for({"start_from": before.model}, patience=1, stage=stage)
+    listener = Recording()
+    after = train(request, listener)
+    assert [row["epoch"] for row in after.history] == [0, 1]
+    assert after.best_epoch == 0
+    assert any("No better validation in 1 epochs" in note for note in listener.notes)
+    assert after.validation_rmse == pytest.approx(before.validation_rmse, rel=1e-2)
+    assert (after.model / ONNX_FILE).read_bytes() == (before.model / ONNX_FILE).read_bytes()
+    card = parse_card((after.model / "model.json").read_text())
+    assert card.content["start_from"]["name"] == "run"
+    figures = card.content["metrics"]["validation"]["hills"]
+    assert figures["before fine-tuning"] == pytest.approx(figures["model"])
+
+
+def test_what_a_model_cannot_become_is_refused(finished, request_for):
+    _, before, _ = finished
+    for fields, message in (
+        (
+            {"direction": "dem_to_image"},
+            "DIRECTION is dem_to_image, but the model .* is image_to_dem",
+        ),
+        (
+            {"architecture": "light_unet"},
+            f"ARCHITECTURE is light_unet, but the model .* is {TINY}",
+        ),
+        ({"start_from": before.model.parent}, "is no model's folder"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            train(request_for({"start_from": before.model, **fields}), Recording())
+    with pytest.raises(TrainingError, match="DEVICE is 'tpu'"):
+        train(request_for({"device": "tpu"}), Recording())
+    with pytest.raises(TrainingError, match="PRECISION is 'int8'"):
+        train(request_for({"precision": "int8"}), Recording())
+
+
+SHORT = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 2}
+
+
+@pytest.mark.parametrize("direction", ["guided", "dem_to_image"])
+def test_the_other_tasks_make_models_too(request_for, direction):
+    inputs = ["red", "green", "blue", "coarse_dem", "log_ground_sampling_distance"]
+    if direction == "guided":
+        result = train(request_for(inputs=inputs, stage=SHORT), Recording())
+    else:
+        fields = {"direction": direction, "lambda_": 50.0}
+        game = {"adversarial": 0.1, "discriminator": {"filters": [4, 4, 4, 4]}}
+        result = train(request_for(fields, stage={**SHORT, "tile_size": 32}, **game), Recording())
+        assert result.history[0]["discriminator"] > 0.0
+        assert result.history[0]["loss"] == pytest.approx(
+            50.0 * result.history[0]["l1"] + result.history[0]["adversarial"], rel=1e-5
+        )
+    card = parse_card((result.model / "model.json").read_text())
+    assert card.task == direction
+    assert np.isfinite(result.validation_rmse)
+    figures = card.content["metrics"]["validation"]
+    assert figures
+    assert all(answers["model"]["tiles"] > 0 for answers in figures.values())
+
+
+def test_a_relative_model_tells_its_heights(request_for):
+    result = train(request_for(target="relative", losses={"l1": 1.0}, stage=SHORT), Recording())
+    card = parse_card((result.model / "model.json").read_text())
+    heights = card.content["heights"]
+    assert card.target == "relative"
+    assert 300.0 < heights["minimum"] < 800.0 < 1200.0 < heights["maximum"] < 1700.0
+
+
+def test_a_budget_of_time_ends_the_run_and_its_schedule(request_for):
+    stage = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 1}
+    result = train(request_for({"budget_seconds": 1.5}, stage=stage), Recording())
+    assert result.epochs_done > 1
+    assert result.history[-1]["seconds"] >= 1.5
+    # Half a cosine over the time: little is left of 0.01 at its end.
+    assert result.history[-1]["learning_rate"] < 0.003
+
+
+def test_numbers_that_run_away_are_told(request_for):
+    changes = {"stage": {"learning_rate": 1e12}, "optimiser": {"name": "adam"}, "losses": {"l1": 1.0}}
+    with pytest.raises(
+        TrainingError, match=r"(became (nan|inf)|infinite numbers|half precision).*smaller LEARNING_RATE"
+    ):
+        train(request_for(**changes), Recording())
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_bad_data_are_refused_before_anything_is_written(tmp_path, request_for):
+    folder = write_dataset(tmp_path / "data", ("train", "train"))
+    request = request_for({"datasets": (folder,)})
+    with pytest.raises(DataError, match="the split 'validation' has no pair"):
+        train(request, Recording())
+    assert not request.output.exists()
+
+
+def test_help_needs_no_learning_library():
+    script = (
+        "import sys; sys.argv = ['train', '--help']\n"
+        "import runpy\n"
+        "try:\n    runpy.run_module('training.train', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'keras', 'tensorflow', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    for option in ("--data", "--start-from", "--lambda", "--resume", "--terrains", "--budget"):
+        assert option in done.stdout
