@@ -1,4 +1,4 @@
-"""One training step on the Keras backend of the environment: ``python -m tests.one_step START END [DEVICES]``.
+"""One training step on the environment's Keras backend: ``python -m tests.one_step START END [DEVICES]``.
 
 ``START`` holds the weights of both networks and a batch; ``END`` gets the losses and the weights after the
 step. Run once on each backend, it shows whether they do the same.
@@ -41,13 +41,13 @@ def take_step(start: Path, end: Path, replicas: int = 1) -> None:
     with adapter.replicated(replicas):
         made = objective()
         models = (made.generator, made.discriminator)
+        for name, model in zip(("generator", "discriminator"), models):
+            model.set_weights([given[f"{name}{n}"] for n in range(len(model.get_weights()))])
         # Plain descent: with Adam, rounding decides the sign of a step where a gradient is next to nothing.
         optimisers = [keras.optimizers.SGD(RATE) for _ in models]
         for optimiser, model in zip(optimisers, models):
             optimiser.build(model.trainable_variables)
         average = WeightAverage(made.generator, 0.9)
-    for name, model in zip(("generator", "discriminator"), models):
-        model.set_weights([given[f"{name}{n}"] for n in range(len(model.get_weights()))])
     learner = steps.Learner(made, *optimisers, average)
     losses = adapter.make_step(learner, replicas)(given["inputs"], given["target"])
     results = {f"loss {name}": np.float64(float(loss)) for name, loss in losses.items()}

@@ -1,15 +1,20 @@
 """A generator of five layers, for tests of training that have no need of a good one.
 
-``python -m tests.tiny_generator ...`` is ``python -m training.train ...`` with it among the architectures.
+``python -m tests.tiny_generator ...`` is ``python -m training.train ...`` with it among the architectures. With
+``STEPS_BEFORE_SLEEP`` in its environment it stands still after so many steps, so that it can be killed there.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
+from training import steps
 from training.generator import ARCHITECTURES, IMAGE_INPUTS, RELIEF_OUTPUTS
 
 TINY = "tiny_unet"
@@ -30,7 +35,31 @@ def tiny_unet(
 
 ARCHITECTURES[TINY] = tiny_unet
 
+
+def sleep_after(count: int) -> None:
+    """Let training sleep instead of taking the step after ``count``."""
+    adapter = steps.adapter()
+    real = adapter.make_step
+
+    def make_step(learner: steps.Learner, replicas: int) -> steps.Step:
+        step = real(learner, replicas)
+        left = count
+
+        def counted(inputs: Any, target: Any) -> dict[str, Any]:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                time.sleep(600)
+            return step(inputs, target)
+
+        return counted
+
+    adapter.make_step = make_step  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     from training.train import main
 
+    if "STEPS_BEFORE_SLEEP" in os.environ:
+        sleep_after(int(os.environ["STEPS_BEFORE_SLEEP"]))
     main()

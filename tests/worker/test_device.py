@@ -83,18 +83,15 @@ def test_a_gpu_of_the_machine_that_the_environment_cannot_use(monkeypatch):
     assert told.warnings == []
     monkeypatch.setattr(device, "cards_of_the_system", lambda: ["NVIDIA A"])
     choose_device(None, Machine([]), told)
-    assert (
-        "This machine has a GPU (NVIDIA A) that the machine-learning environment cannot use"
-        in told.warnings[0]
-    )
+    words = "This machine has a GPU (NVIDIA A) that the machine-learning environment cannot use"
+    assert words in told.warnings[0]
 
 
 def test_the_drivers_answer_is_read(monkeypatch, tmp_path):
     monkeypatch.undo()
     program = tmp_path / "nvidia-smi"
-    program.write_text(
-        "#!/bin/sh\necho 'GPU 0: NVIDIA RTX 9 (UUID: GPU-1)'\necho 'GPU 1: Tesla T4 (UUID: GPU-2)'\n"
-    )
+    lines = ("GPU 0: NVIDIA RTX 9 (UUID: GPU-1)", "GPU 1: Tesla T4 (UUID: GPU-2)")
+    program.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin")
     assert device.cards_of_the_system() == ["NVIDIA RTX 9", "Tesla T4"]

@@ -21,9 +21,8 @@ def pair(number: int, rows: int = 256, columns: int = 256, height: float = 1.0) 
     dem, image = hills(max(rows, columns), number)
     dem = (dem[:rows, :columns] - 1000.0) * height + 1000.0
     image = np.stack([image[:rows, :columns]] * 3, -1)
-    return Pair(
-        f"p{number}", image, dem.astype(np.float32), np.ones((rows, columns), bool), 30.0, "validation"
-    )
+    valid = np.ones((rows, columns), bool)
+    return Pair(f"p{number}", image, dem.astype(np.float32), valid, 30.0, "validation")
 
 
 def tiles(pairs: list[Pair], recipe: Recipe = PLAIN, size: int = 64, **options) -> HeldOut:
