@@ -1,7 +1,8 @@
 """A generator of five layers, for tests of training that have no need of a good one.
 
-``python -m tests.tiny_generator ...`` is ``python -m training.train ...`` with it among the architectures. With
-``STEPS_BEFORE_SLEEP`` in its environment it stands still after so many steps, so that it can be killed there.
+``python -m tests.tiny_generator ...`` is ``python -m training.train ...`` with it among the architectures.
+With ``STEPS_BEFORE_SLEEP`` in its environment it is slow, and after so many steps stands still to be killed
+there.
 """
 
 from __future__ import annotations
@@ -48,8 +49,7 @@ def sleep_after(count: int) -> None:
         def counted(inputs: Any, target: Any) -> dict[str, Any]:
             nonlocal left
             left -= 1
-            if left < 0:
-                time.sleep(600)
+            time.sleep(0.5 if left >= 0 else 600)
             return step(inputs, target)
 
         return counted

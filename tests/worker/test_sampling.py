@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from imagetodem_qgis.core.card import StretchRecipe
 from imagetodem_qgis.core.stretch import Stretch
 from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
-from training.data.sampling import network_input, pair_stretch, plain_sample, random_sample, relief_per_pixel
-from training.supervised import batches, prefetched, relative_error
+from training.data.sampling import (
+    Augmentation,
+    Sample,
+    network_input,
+    pair_stretch,
+    plain_sample,
+    random_sample,
+    relief_per_pixel,
+)
 
 PLAIN = Stretch((-1.0,) * 3, (1.0,) * 3)
 
@@ -155,32 +163,40 @@ def test_random_samples_hide_unknown_pixels_and_stay_in_range():
     assert seen > 0
 
 
-def test_batches_are_the_same_for_the_same_seed_only():
-    tiles = [rough_pair(f"tile {seed}", seed=seed) for seed in range(3)]
-    scenes = [rough_pair("scene", side=300, gsd=10.0, seed=9)]
-
-    def first_two(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        return list(itertools.islice(batches(tiles, scenes, 32, 3, seed), 2))
-
-    one, again, other = first_two(1), first_two(1), first_two(2)
-    for (inputs, target), (same_inputs, same_target) in zip(one, again):
-        assert inputs.shape == (3, 32, 32, 4)
-        assert target.shape == (3, 32, 32, 2)
-        np.testing.assert_array_equal(inputs, same_inputs)
-        np.testing.assert_array_equal(target, same_target)
-    assert np.abs(one[0][0] - other[0][0]).max() > 0.1
-    assert np.abs(one[0][0] - one[1][0]).max() > 0.1
+OFF = Augmentation(scale=False, turn=False, mirror=False, contrast=False)
 
 
-def test_samples_that_know_too_little_are_left_out():
-    tile = rough_pair("half")
-    tile.valid[:, 128:] = False
-    for _, target in itertools.islice(batches([tile], [tile], 32, 4, 5), 5):
-        assert (target[..., 1].mean((1, 2)) > 0.3).all()
+def test_without_augmentation_a_pair_is_a_plain_sample_of_itself():
+    pair = rough_pair("a", side=256)
+    plain = plain_sample(pair, 0, 0, 256, 64, pair_stretch(pair))
+    for seed in range(3):
+        sample = random_sample(pair, 64, np.random.default_rng(seed), OFF)
+        np.testing.assert_array_equal(sample.inputs, plain.inputs)
+        np.testing.assert_array_equal(sample.target, plain.target)
 
 
-def test_items_made_ahead_are_the_same_items():
-    assert list(itertools.islice(prefetched(iter(range(100)), depth=3), 50)) == list(range(50))
+def test_each_switch_changes_what_it_says_and_nothing_else():
+    pair = rough_pair("a", side=256)
+    plain = random_sample(pair, 64, np.random.default_rng(0), OFF)
+
+    def samples(**switches: bool) -> list[Sample]:
+        switched = replace(OFF, **switches)
+        return [random_sample(pair, 64, np.random.default_rng(seed), switched) for seed in range(12)]
+
+    mirrored = [np.array_equal(s.inputs, plain.inputs.swapaxes(0, 1)) for s in samples(mirror=True)]
+    kept = [np.array_equal(s.inputs, plain.inputs) for s in samples(mirror=True)]
+    assert any(mirrored)
+    assert any(kept)
+    assert all(one != other for one, other in zip(mirrored, kept))
+    for sample in samples(contrast=True):
+        np.testing.assert_array_equal(sample.target, plain.target)
+        assert np.abs(sample.inputs[..., :3] - plain.inputs[..., :3]).max() > 0.01
+    scaled = samples(scale=True)
+    assert len({round(s.gsd, 3) for s in scaled}) > 3
+    assert {round(s.gsd, 3) for s in samples(turn=True, mirror=True, contrast=True)} == {round(plain.gsd, 3)}
+    # From the same window, other limits of the stretch.
+    wide = random_sample(pair, 64, np.random.default_rng(0), OFF, StretchRecipe(0.0, 100.0, 1.0, True))
+    assert wide.inputs[..., :3].std() < 0.9 * plain.inputs[..., :3].std()
 
 
 @pytest.mark.parametrize("azimuth", [315.0, 225.0, 45.0, 70.0, 158.0])
@@ -199,20 +215,3 @@ def test_pairs_are_turned_towards_the_sun_all_parts_alike(azimuth):
     )
     seen = towards_the_sun(lit, azimuth)
     assert correlation(seen.image[..., 0], hillshade(seen.dem, 50.0, SUN_AZIMUTH)) > 0.85
-
-
-def test_the_error_after_the_best_shift_and_scale_is_that_of_the_correlation():
-    random = np.random.default_rng(0)
-    truth = random.normal(size=(3, 20, 20))
-    answer = 5.0 + 3.0 * truth + random.normal(size=(3, 20, 20))
-    ratios = []
-    for one, other in zip(answer, truth):
-        slope, intercept = np.polyfit(one.ravel(), other.ravel(), 1)
-        ratios.append(np.sqrt(np.mean((slope * one + intercept - other) ** 2)) / other.std())
-    arrays_of = np.stack([answer, answer], -1), np.stack([truth, np.ones_like(truth)], -1)
-    assert relative_error(*arrays_of) == pytest.approx(np.median(ratios), rel=1e-6)
-    # A tile as flat as a plain says nothing.
-    flat = np.concatenate([arrays_of[1], 1e-4 * arrays_of[1][:1]])
-    assert relative_error(np.concatenate([arrays_of[0], arrays_of[0][:1]]), flat) == relative_error(
-        *arrays_of
-    )
