@@ -83,9 +83,12 @@ build/environment.stamp: $(REQUIREMENTS) | test-system-packages plugin
 	@touch $@
 
 # Beside the environment, not in it: what is tested is the environment that users get.
-build/test-packages.stamp: tests/worker/requirements.txt build/environment.stamp
+build/test-packages.stamp: tests/worker/requirements.txt tests/worker/pytorch.txt build/environment.stamp
 	rm -rf build/test-packages
 	$(PRIVATE) $(ML_PYTHON) -m pip install --quiet --target build/test-packages --requirement $<
+	$(PRIVATE) $(ML_PYTHON) -m pip install --quiet --upgrade --target build/test-packages \
+		--requirement tests/worker/pytorch.txt \
+		|| echo "PyTorch for the processor is not to be had here: tests that compare it with TensorFlow are skipped"
 	@touch $@
 
 build/lint.stamp: scripts/lint_requirements.txt | lint-system-packages
