@@ -64,11 +64,13 @@ def write_bluemarble(folder: Path, rows: list[tuple[str, str]]) -> dict[str, tup
 
 
 def test_bluemarble_tiles_are_read_by_split_and_turned_by_half(tmp_path):
-    tiles = write_bluemarble(tmp_path, [("a", "train"), ("b", "test"), ("c", "train"), ("d", "validation")])
+    tiles = write_bluemarble(
+        tmp_path, [("8_1_2", "train"), ("8_3_2", "test"), ("8_5_2", "train"), ("8_7_2", "validation")]
+    )
     pairs = list(read_bluemarble(tmp_path, "train"))
     assert [(pair.name, pair.split, pair.gsd) for pair in pairs] == [
-        ("a", "train", 300.0),
-        ("c", "train", 302.0),
+        ("8_1_2", "train", 300.0),
+        ("8_5_2", "train", 302.0),
     ]
     for pair in pairs:
         image, dem = tiles[pair.name]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from tests.tiny_generator import TINY
 from training import checkpoint, steps
 from training.generator import build
 from training.networks import WEIGHTS_FILE
+from training.package import package
 from training.train import Cancelled, DataError, Progress, Request, Result, TrainingError, train
 
 STILL = 1e-30
@@ -133,6 +135,26 @@ def test_the_model_has_the_best_weights_and_both_files_hold_the_same(finished):
     np.testing.assert_allclose(
         session.run(None, {"tiles": tiles})[0], steps.adapter().make_answer(model)(tiles), atol=1e-4
     )
+
+
+def test_a_finished_run_is_published_under_a_name(finished, tmp_path):
+    request, result, _ = finished
+    output = tmp_path / "hills-tiny"
+    output.mkdir()
+    (output / "old.txt").write_text("of an earlier version")
+    package(request.output, request.datasets, output, name="hills-tiny", version="1.2.3")
+    assert sorted(path.name for path in output.iterdir()) == [ONNX_FILE, WEIGHTS_FILE, "model.json"]
+    assert list(tmp_path.iterdir()) == [output]
+    card = parse_card((output / "model.json").read_text())
+    assert (card.name, card.version) == ("hills-tiny", "1.2.3")
+    assert (output / ONNX_FILE).read_bytes() == (result.model / ONNX_FILE).read_bytes()
+    assert card.files[ONNX_FILE] == hashlib.sha256((output / ONNX_FILE).read_bytes()).hexdigest()
+    metrics = card.content["metrics"]
+    # Pairs of 96 pixels hold nine tiles of 32.
+    tiles = {split: figures["hills"]["model"]["tiles"] for split, figures in metrics.items()}
+    assert tiles == {"validation": 18, "test": 9}
+    within = metrics["validation"]["hills"]["model"]["within_1_sigma"]
+    assert within == pytest.approx(0.68, abs=0.05)
 
 
 def test_the_listener_hears_how_it_goes(finished):
