@@ -94,6 +94,35 @@ def hidden_window_flags() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+class ChildStartError(OSError):
+    """An interpreter that cannot be started; the message says what to run next."""
+
+
+def start_worker(interpreter: Path, code: str) -> subprocess.Popen[bytes]:
+    """Start code of the worker in the machine-learning environment, with pipes to all its streams.
+
+    Args:
+        interpreter: of the environment.
+        code: Python, which must not count on a module search path.
+
+    Raises:
+        ChildStartError: the interpreter cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            [str(interpreter), "-I", "-X", "utf8", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            **hidden_window_flags(),
+        )
+    except OSError as error:
+        raise ChildStartError(
+            f"the interpreter {interpreter} cannot be started ({error}): run imagetodem:setupenvironment"
+        ) from error
+
+
 def end(process: subprocess.Popen[Any]) -> None:
     """End a child started with `hidden_window_flags`, and that child's children, within half a second."""
     if sys.platform == "win32":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import subprocess
 import threading
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO, Callable, cast
 
 from numpy.typing import NDArray
 
-from imagetodem_qgis.runtime.child import clean_environment, end, hidden_window_flags
+from imagetodem_qgis.runtime.child import ChildStartError, end, start_worker
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
 from imagetodem_qgis.runtime.obituary import reason_of_end
 from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
@@ -54,20 +53,10 @@ class WorkerClient:
         self._last_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._answers: queue.Queue[Message | Exception] = queue.Queue()
         self._requests: queue.Queue[Message | None] = queue.Queue()
-        command = [str(interpreter), "-I", "-c", _START.format(path=str(PLUGIN_FOLDER.parent))]
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=clean_environment(),
-                **hidden_window_flags(),
-            )
-        except OSError as error:
-            raise WorkerError(
-                f"the interpreter {interpreter} cannot be started ({error}): run imagetodem:setupenvironment"
-            ) from error
+            self._process = start_worker(interpreter, _START.format(path=str(PLUGIN_FOLDER.parent)))
+        except ChildStartError as error:
+            raise WorkerError(str(error)) from error
         self._threads = [
             threading.Thread(target=work, daemon=True) for work in (self._read, self._listen, self._write)
         ]

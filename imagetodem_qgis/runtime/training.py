@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Protocol, cast
 
-from imagetodem_qgis.runtime.child import clean_environment, end, hidden_window_flags
+from imagetodem_qgis.runtime.child import ChildStartError, end, start_worker
 from imagetodem_qgis.runtime.inspection import inspect
 from imagetodem_qgis.runtime.interpreter import OWN_ENVIRONMENT, SETUP_ADVICE, Interpreter, InterpreterError
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
@@ -114,18 +114,9 @@ def run_training(interpreter: Path, order: Mapping[str, Any], listener: Listener
         TrainingError: the training failed, or its process died.
     """
     try:
-        process = subprocess.Popen(
-            [str(interpreter), "-I", "-X", "utf8", "-c", _START.format(path=str(PLUGIN_FOLDER.parent))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=clean_environment(),
-            **hidden_window_flags(),
-        )
-    except OSError as error:
-        raise TrainingError(
-            f"the interpreter {interpreter} cannot be started ({error}): run imagetodem:setupenvironment"
-        ) from error
+        process = start_worker(interpreter, _START.format(path=str(PLUGIN_FOLDER.parent)))
+    except ChildStartError as error:
+        raise TrainingError(str(error)) from error
     child = _Child(process)
     try:
         child.tell(order)
