@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any, ClassVar
 
 from qgis.core import QgsProcessingAlgorithm, QgsProcessingContext
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
+from imagetodem_qgis.algorithms.inputs import Refusal
 from imagetodem_qgis.icons import icon_file
 
 
@@ -63,12 +66,34 @@ class ImageToDemAlgorithm(QgsProcessingAlgorithm):
     def checkParameterValues(
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
-        """Refuse outputs in a format that the provider does not write; QGIS does so in its dialog alone."""
+        """Refuse inputs that cannot be used, and outputs in a format that the provider does not write; QGIS
+        does the latter in its dialog alone."""
         for output in self.destinationParameterDefinitions():
             supported, problem = output.isSupportedOutputValue(parameters.get(output.name()), context)
             if not supported:
                 return False, f"{output.description()} ({output.name()}): {problem}"
-        return super().checkParameterValues(parameters, context)
+        accepted, message = super().checkParameterValues(parameters, context)
+        if not accepted:
+            return accepted, message
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                self.check_inputs(parameters, context, Path(scratch))
+        except Refusal as refusal:
+            return False, str(refusal)
+        return True, ""
+
+    def check_inputs(self, parameters: dict[str, Any], context: QgsProcessingContext, scratch: Path) -> None:
+        """Look at what the parameters point to, before any long work; an algorithm without files has nothing
+        to look at.
+
+        Args:
+            parameters: as QGIS gives them.
+            context: likewise.
+            scratch: an existing folder, gone afterwards.
+
+        Raises:
+            Refusal: something cannot be used.
+        """
 
     def icon(self) -> QIcon:
         return QIcon(self.svgIconPath())

@@ -55,18 +55,8 @@ class PredictDemAlgorithm(ImageToDemAlgorithm):
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         parameter.declare(self)
 
-    def checkParameterValues(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        accepted, message = super().checkParameterValues(parameters, context)
-        if not accepted:
-            return accepted, message
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                parameter.check(self, parameters, context, Path(scratch))
-        except Refusal as refusal:
-            return False, str(refusal)
-        return True, ""
+    def check_inputs(self, parameters: dict[str, Any], context: QgsProcessingContext, scratch: Path) -> None:
+        parameter.check(self, parameters, context, scratch)
 
     def processAlgorithm(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -32,7 +32,7 @@ def refusal(qgis_app, tmp_path, tiny_model, monkeypatch):
     def no_worker(*arguments: object, **keywords: object) -> None:
         pytest.fail("a process was started before the parameters were checked")
 
-    monkeypatch.setattr(client.subprocess, "Popen", no_worker)
+    monkeypatch.setattr(client, "start_worker", no_worker)
 
     def check(**parameters: Any) -> str:
         given = {"OUTPUT": tmp_path / "dem.tif", "MODEL_FILE": tiny_model("red"), **parameters}
