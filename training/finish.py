@@ -10,8 +10,9 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import ModelCard
+from imagetodem_qgis.core.card import PALETTE, PALETTES, ModelCard
 from training.data.pair import SUN_AZIMUTH
+from training.data.palettes import typical_palettes
 from training.evaluate import evaluate
 from training.evaluation.predictor import HEIGHTS
 from training.material import Material, stretch_of
@@ -157,6 +158,8 @@ def _card(
             "version": card.version,
             "data": card.content["training_data"],
         }
+    if PALETTE[0] in recipe.inputs:
+        content[PALETTES] = typical_palettes(material.groups, stretch, request.seed)
     if material.heights is not None:
         content[HEIGHTS] = {"minimum": material.heights[0], "maximum": material.heights[1]}
     return content

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_GSD, RELIEF
+from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_GSD, PALETTE, RELIEF
 from training.normalisation import SampleNormalization
 
 PAPER_PARAMETERS = 54_421_761
@@ -100,8 +100,9 @@ IMAGE_INPUTS = ("red", "green", "blue", LOG_GSD)
 """Planes of a generator that knows nothing but the image."""
 GUIDED_INPUTS = ("red", "green", "blue", COARSE_DEM, LOG_GSD)
 """Planes of a generator that also sees a coarse DEM."""
-DEM_INPUTS = (RELIEF, ELEVATION, LOG_GSD)
-"""Planes of a generator that goes from the DEM to the image."""
+DEM_INPUTS = (RELIEF, ELEVATION, *PALETTE, LOG_GSD)
+"""Planes of a generator that goes from the DEM to the image; the palette says what heights cannot: whether it
+is the Sahara or the Alps."""
 RELIEF_OUTPUTS = ("height", "log_scale")
 IMAGE_OUTPUTS = ("red", "green", "blue")
 _HEIGHT_INPUT_SCALE = 0.2
@@ -114,6 +115,8 @@ def light_unet(
     tile_size: int | None = 256,
     guided: bool = False,
     mirrored: bool = False,
+    detail_filters: Sequence[int] = _DETAIL_FILTERS,
+    detail_blocks: int = 0,
 ) -> keras.Model:
     """A two-scale residual U-Net that predicts heights and their spread, or an image.
 
@@ -134,6 +137,9 @@ def light_unet(
         mirrored: answer with the mean of the answers for the tile and for its mirror image across the
             diagonal, the mirror that keeps a south-east light where it is. It takes twice the time and no
             further weights.
+        detail_filters: of the branch at full resolution: at the tile's, half and a quarter of it.
+        detail_blocks: residual blocks at half and at a quarter of the resolution, on the way down and on the
+            way up. What a coarse DEM lacks is small, and is made there.
 
     Returns:
         A model that maps ``(n, tile_size, tile_size, len(inputs))`` float32 to
@@ -145,7 +151,11 @@ def light_unet(
         ValueError: the planes are not as said above.
     """
     if mirrored:
-        return _mirrored(light_unet(inputs, outputs, tile_size, guided))
+        return _mirrored(
+            light_unet(
+                inputs, outputs, tile_size, guided, detail_filters=detail_filters, detail_blocks=detail_blocks
+            )
+        )
     _check_planes(inputs, outputs, guided)
     tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
     pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(tile)
@@ -163,15 +173,19 @@ def light_unet(
 
     fine_gsd = tile[..., len(inputs) - 1 :]
     fine = tile if _height_plane(inputs) is None else _scaled(tile, inputs, fine_gsd, 1, "fine")
-    full = _conv(fine, _DETAIL_FILTERS[0], "detail0", normalise=False)
-    half = _conv(full, _DETAIL_FILTERS[1], "detail1", strides=2, normalise=False)
-    quarter = _conv(half, _DETAIL_FILTERS[2], "detail2", strides=2, normalise=False)
+    full = _conv(fine, detail_filters[0], "detail0", normalise=False)
+    half = _conv(full, detail_filters[1], "detail1", strides=2, normalise=False)
+    half = _residuals(half, detail_blocks, "detail1_block")
+    quarter = _conv(half, detail_filters[2], "detail2", strides=2, normalise=False)
+    quarter = _residuals(quarter, detail_blocks, "detail2_block")
     x = layers.Concatenate(name="join2")([features, quarter])
-    x = _conv(x, _DETAIL_FILTERS[2], "merge2", normalise=False)
+    x = _conv(x, detail_filters[2], "merge2", normalise=False)
+    x = _residuals(x, detail_blocks, "merge2_block")
     for level, skip in ((1, half), (0, full)):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([x, skip])
-        x = _conv(x, _DETAIL_FILTERS[level], f"merge{level}", normalise=False)
+        x = _conv(x, detail_filters[level], f"merge{level}", normalise=False)
+        x = _residuals(x, detail_blocks if level else 0, f"merge{level}_block")
     detail = _head(x, fine_gsd, "detail", outputs)
     parts = [shape, detail[0]]
     if guided:
@@ -327,6 +341,12 @@ def _conv(
     if normalise:
         x = layers.GroupNormalization(_GROUPS, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_act")(x) if activate else x
+
+
+def _residuals(x: Any, blocks: int, name: str) -> Any:
+    for number in range(blocks):
+        x = _residual(x, x.shape[-1], f"{name}{number}", normalise=False)
+    return x
 
 
 def _residual(x: Any, filters: int, name: str, normalise: bool) -> Any:

@@ -18,6 +18,9 @@ _LEAST_RELIEF = 0.05
 """Pixels of relief that count as none: the sea and plains are not to be told apart by their noise."""
 _LEAST_DETAIL = 0.01
 """The same for what a coarse DEM lacks."""
+_SLOPE_WEIGHT = 0.4
+_LEAST_SLOPE = 0.005
+"""Radians of a slope's error that count as none."""
 
 
 def relief_loss(target: Any, answer: Any) -> Any:
@@ -33,39 +36,80 @@ def relief_loss(target: Any, answer: Any) -> Any:
     Returns:
         One number per sample, shape (n,).
     """
-    return _relief_loss(target, answer, centred=True, least_relief=_LEAST_RELIEF)
-
-
-def detail_loss(target: Any, answer: Any) -> Any:
-    """:func:`relief_loss` for what a coarse DEM lacks, which has a zero of its own: the answer's mean counts.
-
-    Returns:
-        One number per sample, shape (n,).
-    """
-    return _relief_loss(target, answer, centred=False, least_relief=_LEAST_DETAIL)
-
-
-def _relief_loss(target: Any, answer: Any, centred: bool, least_relief: float) -> Any:
     target = ops.cast(target, "float32")
     answer = ops.cast(answer, "float32")
     known = target[..., 1:]
     count = ops.sum(known, axis=(1, 2, 3), keepdims=True) + 1.0
     height = target[..., :1]
     relief = ops.sqrt(ops.sum(known * height * height, axis=(1, 2, 3), keepdims=True) / count)
-    relief = relief + least_relief
+    relief = relief + _LEAST_RELIEF
     predicted = answer[..., :1] * known
-    if centred:
-        predicted = predicted - known * ops.sum(predicted, axis=(1, 2, 3), keepdims=True) / count
+    predicted = predicted - known * ops.sum(predicted, axis=(1, 2, 3), keepdims=True) / count
     error = predicted - height
     loss = _L1_WEIGHT * ops.sum(ops.abs(error), axis=(1, 2, 3), keepdims=True) / count / relief
     spread = ops.sqrt(ops.sum(predicted * predicted, axis=(1, 2, 3), keepdims=True) / count + 1e-6)
     product = ops.sum(predicted * height, axis=(1, 2, 3), keepdims=True) / count
     loss = loss + 1.0 - product / (spread * relief)
     loss = loss + _GRADIENT_WEIGHT * _gradient_matching(error / relief, known)
-    log_scale = ops.clip(answer[..., 1:], -8.0, 8.0)
-    likelihood = ops.abs(ops.stop_gradient(error)) * ops.exp(-log_scale) + log_scale
-    loss = loss + _SPREAD_WEIGHT * ops.sum(known * likelihood, axis=(1, 2, 3), keepdims=True) / count
+    loss = loss + _SPREAD_WEIGHT * _likelihood(error, answer[..., 1:], known)
     return loss[:, 0, 0, 0]
+
+
+def _likelihood(error: Any, log_scale: Any, known: Any) -> Any:
+    """Mean negative logarithm of the error's likelihood under the predicted Laplace scale, which alone learns
+    from it, (n, 1, 1, 1)."""
+    log_scale = ops.clip(log_scale, -8.0, 8.0)
+    likelihood = ops.abs(ops.stop_gradient(error)) * ops.exp(-log_scale) + log_scale
+    count = ops.sum(known, axis=(1, 2, 3), keepdims=True) + 1.0
+    return ops.sum(known * likelihood, axis=(1, 2, 3), keepdims=True) / count
+
+
+def detail_loss(target: Any, answer: Any) -> Any:
+    """What a guided network is judged by: its error, in height and in slope, over that of the coarse DEM.
+
+    The height's and the slope's root mean squares, each divided by what the coarse DEM alone has, and
+    gradient matching as in :func:`relief_loss`. The slope needs a term of its own: the mean of what may
+    be there, which the others ask for, is smoother than any terrain.
+
+    Args:
+        target: (n, rows, columns, 3): what the coarse DEM lacks and the coarse DEM, in units of a pixel,
+            and 1 where they are known, else 0.
+        answer: (n, rows, columns, 2): what is predicted to be lacking, and ln of its error's Laplace scale.
+
+    Returns:
+        One number per sample, shape (n,).
+    """
+    target = ops.cast(target, "float32")
+    answer = ops.cast(answer, "float32")
+    lacking, coarse, known = target[..., :1], target[..., 1:2], target[..., 2:]
+    predicted = answer[..., :1] * known
+    error = predicted - lacking * known
+    relief = _root_mean_square(lacking, known) + _LEAST_DETAIL
+    loss = _root_mean_square(error, known) / relief + _GRADIENT_WEIGHT * _gradient_matching(
+        error / relief, known
+    )
+    slope, known_slope = _slope(coarse + lacking, known)
+    smooth, _ = _slope(coarse, known)
+    sharpened, _ = _slope(coarse + predicted, known)
+    missed = _root_mean_square(smooth - slope, known_slope) + _LEAST_SLOPE
+    loss = loss + _SLOPE_WEIGHT * _root_mean_square(sharpened - slope, known_slope) / missed
+    return (loss + _SPREAD_WEIGHT * _likelihood(error, answer[..., 1:], known))[:, 0, 0, 0]
+
+
+def _root_mean_square(values: Any, known: Any) -> Any:
+    """Of what is known, per sample, (n, 1, 1, 1)."""
+    count = ops.sum(known, axis=(1, 2, 3), keepdims=True) + 1.0
+    # The root's derivative has no bound at 0.
+    return ops.sqrt(ops.sum(known * values * values, axis=(1, 2, 3), keepdims=True) / count + 1e-8)
+
+
+def _slope(height: Any, known: Any) -> tuple[Any, Any]:
+    """Slope in radians of heights in units of a pixel, by central differences, (n, rows - 2, columns - 2, 1),
+    and where it is known."""
+    down = (height[:, 2:, 1:-1] - height[:, :-2, 1:-1]) / 2.0
+    right = (height[:, 1:-1, 2:] - height[:, 1:-1, :-2]) / 2.0
+    everywhere = known[:, 2:, 1:-1] * known[:, :-2, 1:-1] * known[:, 1:-1, 2:] * known[:, 1:-1, :-2]
+    return ops.arctan(ops.sqrt(down * down + right * right + 1e-6)), everywhere
 
 
 def l1_loss(target: Any, answer: Any) -> Any:

@@ -31,7 +31,8 @@ class HeldOut:
 
     Attributes:
         inputs: (n, size, size, planes) float32.
-        target: (n, size, size, bands + 1) float32, the last plane 1 where the rest is known.
+        target: (n, size, size, planes) float32: the height, or the bands of an image, first; the last plane
+            is 1 where the rest is known.
         metres: (n,) metres that one unit of a height stands for; 1 for images.
         images: (n, size, size, 3) stretched image, for pictures.
         relief: (n, size, size) height around the tile's mean in units of a pixel, for pictures.
@@ -70,8 +71,8 @@ class HeldOut:
     def _row(
         self, answer: FloatArray, target: FloatArray, metres: float
     ) -> tuple[float, float, float] | None:
-        bands = target.shape[-1] - 1
-        known = target[..., bands] > 0
+        bands = 1 if self.shifted else 3
+        known = target[..., -1] > 0
         truth = target[..., :bands][known].astype(np.float64).ravel()
         predicted = answer[..., :bands][known].astype(np.float64).ravel()
         spread = truth.std()
@@ -87,11 +88,11 @@ class HeldOut:
     def spread_factor(self, answers: FloatArray) -> float:
         """What the predicted deviations must be multiplied by so that 68.3 % of the errors, after a shift of
         each tile, lie within one of them; 1 where no spread is predicted."""
-        if self.target.shape[-1] != 2 or answers.shape[-1] < 2:
+        if not self.shifted or answers.shape[-1] < 2:
             return 1.0
         ratios = []
         for answer, target in zip(answers, self.target):
-            known = target[..., 1] > 0
+            known = target[..., -1] > 0
             error = (answer[..., 0] - target[..., 0])[known]
             ratios.append(np.abs(error - error.mean()) / (np.exp(answer[..., 1][known]) * np.sqrt(2.0)))
         return float(max(1e-3, np.percentile(np.concatenate(ratios)[::17], 68.27)))

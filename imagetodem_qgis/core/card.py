@@ -24,13 +24,22 @@ RELIEF = "relief"
 ELEVATION = "elevation"
 """Input plane: height above the sea in kilometres."""
 
+PALETTE = ("palette_red", "palette_green", "palette_blue")
+"""Input planes: the mean colour that the image is to have, in the stretched range, the same everywhere."""
+
+PALETTES = "palettes"
+"""Key of a card: mean colours of the images that a model with the planes of :data:`PALETTE` learned from."""
+
 IMAGE_TO_DEM, DEM_TO_IMAGE = "image_to_dem", "dem_to_image"
 
 GUIDED = "guided"
 
 _COLOURS = ("red", "green", "blue")
 _HEIGHTS = ("height", "log_scale")
-_INPUTS = {IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_GSD), DEM_TO_IMAGE: (RELIEF, ELEVATION, LOG_GSD)}
+_INPUTS = {
+    IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_GSD),
+    DEM_TO_IMAGE: (RELIEF, ELEVATION, *PALETTE, LOG_GSD),
+}
 _REQUIRED_INPUTS = {IMAGE_TO_DEM: _COLOURS, DEM_TO_IMAGE: (RELIEF,)}
 _OUTPUTS = {IMAGE_TO_DEM: _HEIGHTS, DEM_TO_IMAGE: _COLOURS}
 _REQUIRED_OUTPUTS = {IMAGE_TO_DEM: ("height",), DEM_TO_IMAGE: _COLOURS}
@@ -77,6 +86,8 @@ class ModelCard:
         gsd_range: least and largest ground sampling distance of training in metres.
         tile_size: side of a tile in pixels.
         spread_factor: what the predicted spread is multiplied by to be calibrated.
+        palettes: mean colours to choose from, red, green and blue from -1 to 1, of a model whose inputs have
+            :data:`PALETTE`; else none.
         files: SHA-256 of each file by its name.
         content: the whole card, unknown keys included.
     """
@@ -94,6 +105,7 @@ class ModelCard:
     gsd_range: tuple[float, float]
     tile_size: int
     spread_factor: float
+    palettes: tuple[tuple[float, ...], ...]
     files: Mapping[str, str]
     content: Mapping[str, Any] = field(repr=False)
 
@@ -132,13 +144,14 @@ def parse_card(text: str) -> ModelCard:
     if tile_size < 1:
         raise CardError(f"tile_size must be a positive number of pixels, not {tile_size}")
     direction = _one_of(content, "direction", _DIRECTIONS)
+    inputs = _names(content, "inputs", _INPUTS[direction], _REQUIRED_INPUTS[direction])
     return ModelCard(
         name=_get(content, "name", str),
         version=_get(content, "version", str),
         licence=_get(content, "licence", str),
         architecture=architecture,
         direction=direction,
-        inputs=_names(content, "inputs", _INPUTS[direction], _REQUIRED_INPUTS[direction]),
+        inputs=inputs,
         outputs=_names(content, "outputs", _OUTPUTS[direction], _REQUIRED_OUTPUTS[direction]),
         stretch=_stretch(_get(content, "stretch", dict)),
         target=_one_of(content, "target", _TARGETS),
@@ -146,6 +159,7 @@ def parse_card(text: str) -> ModelCard:
         gsd_range=_gsd_range(_get(content, "ground_sampling_distance", dict)),
         tile_size=tile_size,
         spread_factor=_spread_factor(content),
+        palettes=_palettes(content, inputs),
         files=_files(_get(content, "files", dict)),
         content=content,
     )
@@ -215,6 +229,29 @@ def _spread_factor(content: dict[str, Any]) -> float:
     if factor <= 0.0:
         raise CardError(f"{CARD_FILE} has a wrong value for 'spread_factor': {factor} is not positive")
     return factor
+
+
+def _palettes(content: dict[str, Any], inputs: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+    asked = [name for name in PALETTE if name in inputs]
+    if not asked:
+        return ()
+    if len(asked) != len(PALETTE):
+        raise CardError(f"{CARD_FILE} has a wrong value for 'inputs': {asked} without the rest of {PALETTE}")
+    palettes = _get(content, PALETTES, list)
+    for palette in palettes:
+        numbers = isinstance(palette, list) and len(palette) == len(PALETTE)
+        if not numbers or not all(_is_colour(value) for value in palette):
+            raise CardError(
+                f"{CARD_FILE} has a wrong value for '{PALETTES}': {palette!r} is not three numbers "
+                "from -1 to 1"
+            )
+    if not palettes:
+        raise CardError(f"{CARD_FILE} has a wrong value for '{PALETTES}': there is none")
+    return tuple(tuple(float(value) for value in palette) for palette in palettes)
+
+
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1.0 <= value <= 1.0
 
 
 def _gsd_range(content: dict[str, Any]) -> tuple[float, float]:

@@ -179,6 +179,16 @@ def test_a_guided_model_and_one_from_the_dem_name_their_own_planes():
     )
     inverse = parse_card(json.dumps(content))
     assert (inverse.task, inverse.outputs) == ("dem_to_image", ("red", "green", "blue"))
+    content["inputs"] = ["relief", "palette_red", "palette_green", "palette_blue"]
+    content["palettes"] = [[0.5, -0.25, 0], [1, 0, -1]]
+    assert parse_card(json.dumps(content)).palettes == ((0.5, -0.25, 0.0), (1.0, 0.0, -1.0))
+    for wrong in ([], [[0.5, 0.5]], [[0.5, 0.5, 1.5]], [[0.5, 0.5, True]], "red"):
+        content["palettes"] = wrong
+        with pytest.raises(CardError, match="wrong value for 'palettes'"):
+            parse_card(json.dumps(content))
+    content["inputs"] = ["relief", "palette_red"]
+    with pytest.raises(CardError, match="wrong value for 'inputs'"):
+        parse_card(json.dumps(content))
     content["inputs"] = ["red", "green", "blue"]
     with pytest.raises(CardError, match="wrong value for 'inputs'"):
         parse_card(json.dumps(content))

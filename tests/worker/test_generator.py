@@ -224,11 +224,25 @@ def test_heights_are_given_to_the_network_in_the_order_of_the_image_at_every_dis
 def test_a_network_from_the_dem_answers_three_bands():
     model = light_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=64)
     trunk = coarse_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=16)
-    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 3), (None, 64, 64, 3))
+    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 6), (None, 64, 64, 3))
     shared = {layer.name for layer in trunk.layers if layer.weights}
     assert shared <= {layer.name for layer in model.layers}
     for name in shared:
         model.get_layer(name).set_weights(trunk.get_layer(name).get_weights())
+
+
+def test_a_wider_branch_has_its_blocks_below_full_resolution():
+    plain = light_unet(GUIDED_INPUTS, tile_size=64)
+    wide = light_unet(GUIDED_INPUTS, tile_size=64, detail_filters=(16, 40, 64), detail_blocks=1)
+    filters = {name: wide.get_layer(f"{name}_conv").filters for name in ("detail0", "detail1", "detail2")}
+    assert filters == {"detail0": 16, "detail1": 40, "detail2": 64}
+    added = {layer.name for layer in wide.layers} - {layer.name for layer in plain.layers}
+    blocks = {name.partition("_block")[0] for name in added}
+    assert blocks == {"detail1", "detail2", "merge2", "merge1"}
+    mirrored = light_unet(
+        GUIDED_INPUTS, tile_size=64, mirrored=True, detail_filters=(16, 40, 64), detail_blocks=1
+    )
+    assert mirrored.count_params() == wide.count_params() > plain.count_params()
 
 
 @pytest.mark.parametrize(

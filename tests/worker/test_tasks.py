@@ -75,6 +75,8 @@ def test_a_guided_task_splits_the_height_into_what_is_known_and_what_is_lacking(
             (inputs[..., 3] + target[..., 0])[known], given_sample.target[..., 0][known], atol=1e-5
         )
         assert (target[..., 0][~known] == 0).all()
+        np.testing.assert_array_equal(target[..., 1], inputs[..., 3])
+        np.testing.assert_array_equal(target[..., 2] > 0, known)
         np.testing.assert_array_equal(inputs[..., 4], given_sample.inputs[..., 3])
         dropped += not inputs[..., :3].any()
         roughness.append(target[..., 0].std())
@@ -98,7 +100,11 @@ def test_the_way_from_the_dem_knows_the_height_above_the_sea():
     relief, known = given_sample.target[..., 0], given_sample.target[..., 1]
     np.testing.assert_array_equal(inputs[..., 0], relief)
     np.testing.assert_allclose(inputs[..., 1], (1234.0 + 50.0 * relief) / 1000.0, rtol=1e-6)
-    np.testing.assert_allclose(inputs[..., 2], np.log(0.5), rtol=1e-6)
+    image = np.clip(given_sample.inputs[..., :3], -1, 1)
+    # A palette is the mean colour, nearly: three deviations of its noise.
+    np.testing.assert_allclose(inputs[0, 0, 2:5], image[known > 0].mean(axis=0), atol=0.09)
+    np.testing.assert_array_equal(inputs[..., 2:5], np.broadcast_to(inputs[0, 0, 2:5], (*relief.shape, 3)))
+    np.testing.assert_allclose(inputs[..., 5], np.log(0.5), rtol=1e-6)
     np.testing.assert_array_equal(target[..., 3], known)
     expected = np.clip(given_sample.inputs[..., :3], -1, 1) * known[..., None]
     np.testing.assert_array_equal(target[..., :3], expected)

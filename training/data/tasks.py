@@ -8,19 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imagetodem_qgis.core.card import COARSE_DEM, DEM_TO_IMAGE, ELEVATION, IMAGE_TO_DEM, LOG_GSD, RELIEF
+from imagetodem_qgis.core.card import (
+    COARSE_DEM,
+    DEM_TO_IMAGE,
+    ELEVATION,
+    IMAGE_TO_DEM,
+    LOG_GSD,
+    PALETTE,
+    RELIEF,
+)
 from training.data.sampling import Sample
 
 FloatArray = NDArray[np.float32]
 Task = Callable[[Sample, np.random.Generator], "tuple[FloatArray, FloatArray]"]
 """Takes a sample of size × size pixels; returns the network's input (size, size, planes) and its target
-(size, size, bands + 1), float32, whose last plane is 1 where the rest is known, else 0."""
+(size, size, bands + 1), float32, whose last plane is 1 where the rest is known, else 0. A guided task's has
+the coarse DEM as well, before the last: slopes are those of the whole."""
 
 COARSE_CELLS = (8, 64)
 """Least and largest side of a coarse DEM's cell, in pixels of a whole tile."""
 _IMAGE_DROPPED = 0.2
 """Share of guided samples that come without their image: where an image is of no help, the network must do no
 worse than without it."""
+
+
+_PALETTE_NOISE = 0.03
+"""Deviation of a palette in training from its image's mean colour: it is a wish, not a measurement."""
 
 
 def make_task(
@@ -72,6 +85,21 @@ def coarse_dem(height: FloatArray, known: NDArray[np.bool_], cell: float) -> Flo
     return _resampled(cells, columns, rows, Image.Resampling.BICUBIC)
 
 
+def mean_colour(image: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
+    """The palette of an image: its mean colour.
+
+    Args:
+        image: (rows, columns, 3) in the stretched range.
+        known: (rows, columns), which pixels count.
+
+    Returns:
+        (3,) float32 from -1 to 1; 0 where nothing is known.
+    """
+    if not known.any():
+        return np.zeros(3, np.float32)
+    return np.asarray(np.clip(image[known], -1.0, 1.0).mean(axis=0), np.float32)
+
+
 def _resampled(band: FloatArray, columns: int, rows: int, method: Image.Resampling) -> FloatArray:
     return np.asarray(Image.fromarray(band).resize((columns, rows), method), np.float32)
 
@@ -87,13 +115,14 @@ def _guided(inputs: Sequence[str], reduction: int, image_dropped: float) -> Task
             image = np.zeros_like(image)
         planes = [image, coarse[..., None], sample.inputs[..., 3:]]
         lacking = np.where(known, height - coarse, 0.0).astype(np.float32)
-        return np.concatenate(planes, axis=-1), np.stack([lacking, sample.target[..., 1]], axis=-1)
+        target = np.stack([lacking, coarse, sample.target[..., 1]], axis=-1)
+        return np.concatenate(planes, axis=-1), target
 
     return guided
 
 
 def _dem_to_image(inputs: Sequence[str]) -> Task:
-    known_planes = (RELIEF, ELEVATION, LOG_GSD)
+    known_planes = (RELIEF, ELEVATION, *PALETTE, LOG_GSD)
     unknown = [name for name in inputs if name not in known_planes]
     if unknown:
         raise ValueError(
@@ -109,6 +138,10 @@ def _dem_to_image(inputs: Sequence[str]) -> Task:
             LOG_GSD: log_gsd,
         }
         known = sample.target[..., 1:]
+        palette = mean_colour(sample.inputs[..., :3], known[..., 0] > 0)
+        palette = np.clip(palette + random.normal(0.0, _PALETTE_NOISE, 3), -1.0, 1.0)
+        for name, value in zip(PALETTE, palette):
+            planes[name] = np.full_like(relief, value)
         image = np.concatenate([np.clip(sample.inputs[..., :3], -1.0, 1.0) * known, known], axis=-1)
         return np.stack([planes[name] for name in inputs], axis=-1).astype(np.float32), image
 

@@ -15,6 +15,7 @@ from imagetodem_qgis.core.card import (
     ELEVATION,
     LOG_GSD,
     ONNX_FILE,
+    PALETTE,
     RELIEF,
     parse_card,
 )
@@ -23,6 +24,7 @@ from imagetodem_qgis.core.surface import OverlapObservation, PlacedTile, blend, 
 from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
 from imagetodem_qgis.worker.solve import solve_offsets
 from training.data.sampling import REFERENCE_GSD, relief_per_pixel
+from training.data.tasks import mean_colour
 from training.evaluation.area import Area
 
 FloatArray = NDArray[np.float32]
@@ -126,7 +128,8 @@ class Predictor:
         return np.where(area.valid, whole.heights, np.nan).astype(np.float32)
 
     def image(self, area: Area) -> FloatArray:
-        """The image of an area that is no larger than a tile, from its heights.
+        """The image of an area that is no larger than a tile, from its heights and, where the model asks for
+        a palette, from its true mean colour.
 
         Returns:
             (rows, columns, 3) float32 in the stretched range from -1 to 1.
@@ -147,6 +150,8 @@ class Predictor:
         planes = {name: bands[..., number] for number, name in enumerate(("red", "green", "blue"))}
         planes[RELIEF] = relief
         planes[ELEVATION] = (mean + relief * area.gsd) / 1000.0
+        for name, value in zip(PALETTE, mean_colour(bands, area.valid)):
+            planes[name] = np.full(area.dem.shape, value, np.float32)
         planes[LOG_GSD] = np.full(area.dem.shape, np.log(area.gsd / REFERENCE_GSD), np.float32)
         if coarse is not None:
             planes[COARSE_DEM] = (coarse - coarse.mean(where=area.valid)) / area.gsd

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.data.pair import Pair
+from training.data.palettes import typical_palettes
+from training.data.sampling import DEFAULT_STRETCH, pair_stretch
+from training.data.sources import Group
+from training.data.tasks import mean_colour
+
+COLOURS = {"desert": (200, 160, 110), "forest": (40, 90, 40), "sea": (20, 40, 120)}
+
+
+def pair(colour: tuple[int, int, int], seed: int) -> Pair:
+    random = np.random.default_rng(seed)
+    image = np.clip(np.array(colour) + random.integers(-15, 15, (70, 70, 3)), 0, 255).astype(np.uint8)
+    # One scale for all: the stretch is a pair's own.
+    image[0], image[1] = 0, 255
+    valid = np.ones((70, 70), bool)
+    return Pair(str(seed), image, np.zeros((70, 70), np.float32), valid, 30.0, "train")
+
+
+def groups(rendered: bool = False) -> list[Group]:
+    counts = {"forest": 9, "desert": 6, "sea": 3}
+    pairs = [pair(COLOURS[name], seed) for name, count in counts.items() for seed in range(count)]
+    return [Group("pairs", pairs, 1.0, rendered=rendered)]
+
+
+def test_palettes_are_the_colours_that_pairs_have_the_commonest_first():
+    found = typical_palettes(groups(), DEFAULT_STRETCH, seed=0, count=3)
+    for palette, name in zip(found, ("forest", "desert", "sea")):
+        examples = [pair(COLOURS[name], seed) for seed in range(9)]
+        colours = [mean_colour(pair_stretch(one).apply(one.image), one.valid) for one in examples]
+        # Every seventh pixel tells no more.
+        np.testing.assert_allclose(palette, np.mean(colours, axis=0), atol=0.15)
+    assert found == typical_palettes(groups(), DEFAULT_STRETCH, seed=0, count=3)
+
+
+def test_there_are_no_more_palettes_than_colours():
+    alike = [Group("pairs", [pair(COLOURS["sea"], 0)] * 5, 1.0)]
+    assert len(typical_palettes(alike, DEFAULT_STRETCH, seed=0)) == 1
+
+
+def test_rendered_images_are_asked_only_where_there_are_no_real_ones():
+    other = [Group("rendered", [pair((250, 0, 250), 1)], 1.0, rendered=True)]
+    assert typical_palettes([*groups(), *other], DEFAULT_STRETCH, 0, 3) == typical_palettes(
+        groups(), DEFAULT_STRETCH, 0, 3
+    )
+    assert len(typical_palettes(other, DEFAULT_STRETCH, 0)) == 1
+
+
+def test_the_mean_colour_is_of_known_pixels_within_the_range():
+    image = np.zeros((2, 2, 3), np.float32)
+    image[0, 0], image[0, 1] = 1.5, -0.5
+    known = np.array([[True, True], [False, False]])
+    assert mean_colour(image, known) == pytest.approx([0.25] * 3)
+    assert mean_colour(image, ~known & False) == pytest.approx([0.0] * 3)

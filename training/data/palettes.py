@@ -1,0 +1,56 @@
+"""Mean colours that images have: what a generator from the DEM to the image can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+
+from imagetodem_qgis.core.card import StretchRecipe
+from training.data.pair import Pair
+from training.data.sampling import pair_stretch
+from training.data.sources import Group
+from training.data.tasks import mean_colour
+
+COUNT = 24
+_LARGEST_SAMPLE = 600
+_STEP = 7
+"""Pixels of every seventh row and column tell a mean colour well enough."""
+
+
+def typical_palettes(
+    groups: Sequence[Group], stretch: StretchRecipe, seed: int, count: int = COUNT
+) -> list[list[float]]:
+    """The centres of clusters of pairs' mean colours (k-means++, Arthur & Vassilvitskii 2007), those of the
+    largest clusters first; of real images, if there are any.
+
+    Args:
+        groups: training pairs.
+        stretch: how a pair's image is stretched.
+        seed: of the clusters' first centres.
+        count: of palettes, at most.
+
+    Returns:
+        Red, green and blue in the stretched range from -1 to 1, of at most ``count`` palettes.
+    """
+    real = [group for group in groups if not group.rendered] or list(groups)
+    pairs = [pair for group in real for pair in _evenly(group.pairs, _LARGEST_SAMPLE // len(real))]
+    colours = np.array([_palette(pair, stretch) for pair in pairs], np.float64)
+    # Fewer clusters than colours: an empty one would have no centre.
+    wanted = min(count, len(np.unique(colours.round(3), axis=0)))
+    centres, members = kmeans2(colours, wanted, minit="++", seed=seed)
+    sizes = np.bincount(members, minlength=wanted)
+    order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number] > 0]
+    return [[round(float(value), 4) for value in centres[number]] for number in order]
+
+
+def _evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    numbers = np.unique(np.linspace(0, len(pairs) - 1, max(1, min(count, len(pairs)))).round().astype(int))
+    return [pairs[int(number)] for number in numbers]
+
+
+def _palette(pair: Pair, stretch: StretchRecipe) -> NDArray[np.float32]:
+    image, known = pair.image[::_STEP, ::_STEP], pair.valid[::_STEP, ::_STEP]
+    return mean_colour(pair_stretch(pair, stretch).apply(image), known)
