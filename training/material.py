@@ -11,6 +11,7 @@ from imagetodem_qgis.core.card import ModelCard, StretchRecipe
 from training.data.batches import Batch, Batches, pair_count
 from training.data.cache import PairCache
 from training.data.checks import check_sources
+from training.data.ground import held_out_ground
 from training.data.pair import Pair
 from training.data.relative import height_range, relative_task
 from training.data.sampling import TILE_SIZE, Augmentation
@@ -101,7 +102,7 @@ def gather(request: Request, recipe: Recipe, card: ModelCard | None, listener: L
     groups = [group for source in sources for group in source.train]
     described = [dict(source.description) for source in sources]
     if request.terrains is not None and recipe.rendered_share > 0.0:
-        group, description = rendered_group(request.terrains, request.seed, cache)
+        group, description = rendered_group(request.terrains, request.seed, cache, held_out_ground(sources))
         groups.append(group)
         described.append(dict(description))
     shared = shared_out(groups, recipe.rendered_share)

@@ -153,15 +153,23 @@ class RenderedPairs(Sequence[Pair]):
         return self._cache.get(f"rendered {self._seed} {number}", make)
 
 
-def rendered_group(folder: Path, seed: int, cache: PairCache) -> tuple[Group, Mapping[str, Any]]:
+def rendered_group(
+    folder: Path, seed: int, cache: PairCache, apart: Sequence[tuple[float, float, float, float]] = ()
+) -> tuple[Group, Mapping[str, Any]]:
     """Images rendered over a folder of DEMs, and their description for a model's card.
+
+    Args:
+        folder: of GeoTIFFs.
+        seed: of the images.
+        cache: what keeps them.
+        apart: west, south, east and north in degrees of ground that nothing is rendered over.
 
     Raises:
         DataError: the folder holds no DEM, or one cannot be read.
     """
     from training.rendering import read_terrains, render_pair
 
-    terrains = read_terrains(folder)
+    terrains = read_terrains(folder, apart)
 
     def render(random: np.random.Generator) -> Pair:
         return render_pair(terrains[int(random.integers(len(terrains)))], _RENDERED_SIDE, random)
