@@ -129,10 +129,27 @@ def test_a_scene_under_another_sun_is_turned_all_parts_alike(tmp_path):
     assert not pair.valid[-4, -5]
 
 
+def test_columns_of_a_scene_are_a_pair_of_their_own(tmp_path):
+    image, dem = write_scene(tmp_path, "valley")
+    whole = read_scene(tmp_path, Scene("valley", "train", SUN_AZIMUTH))
+    width = dem.shape[1]
+    west = read_scene(tmp_path, Scene("valley", "train", SUN_AZIMUTH, (0.0, 0.25), "_west"))
+    east = read_scene(tmp_path, Scene("valley", "test", SUN_AZIMUTH, (0.5, 1.0), "_east"))
+    assert (west.name, east.name, west.gsd) == ("valley_west", "valley_east", whole.gsd)
+    np.testing.assert_array_equal(west.image, image[:, : round(width / 4)])
+    np.testing.assert_array_equal(east.dem, whole.dem[:, round(width / 2) :])
+    np.testing.assert_array_equal(east.valid, whole.valid[:, round(width / 2) :])
+
+
 def test_splits_of_the_scenes_do_not_overlap():
     names = [scene.name for scene in SCENES]
     assert len(set(names)) == len(names)
-    assert {scene.split for scene in SCENES} == {"train", "test"}
+    assert {scene.split for scene in SCENES} == {"train", "validation", "test"}
+    for file in {scene.file for scene in SCENES}:
+        spans = sorted(scene.columns for scene in SCENES if scene.file == file)
+        assert spans[0][0] == 0.0
+        assert spans[-1][1] == 1.0
+        assert all(ends + 0.05 < begins for (_, ends), (begins, _) in zip(spans, spans[1:]))
     assert all(0.0 <= scene.sun_azimuth < 360.0 for scene in SCENES)
 
 
@@ -148,7 +165,7 @@ def test_real_bluemarble_tiles_are_lit_from_the_training_azimuth(shared_data):
     assert (towards > away).mean() > 0.8
 
 
-@pytest.mark.parametrize("name", ["kanto_l8_20211228", "zion_l8", "lsat_para_brazil"])
+@pytest.mark.parametrize("name", ["kanto_l8_20211228", "zion_l8_west", "zion_l8_east", "lsat_para_brazil"])
 def test_real_scenes_are_lit_from_the_training_azimuth(shared_data, name):
     scene = next(scene for scene in SCENES if scene.name == name)
     pair = read_scene(shared_data / "scenes", scene)

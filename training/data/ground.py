@@ -29,7 +29,7 @@ def _held_out_files(source: Source) -> list[Path]:
     if source.dataset is not None:
         return [entry.dem for entry in source.dataset.entries if entry.split != "train"]
     scenes = source.folder / "scenes"
-    return [scenes / f"{scene.name}_dem.tif" for scene in SCENES if scene.split != "train"]
+    return [scenes / f"{scene.file}_dem.tif" for scene in SCENES if scene.split != "train"]
 
 
 def _box(file: Path) -> list[Box]:

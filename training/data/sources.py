@@ -104,7 +104,7 @@ def _open_collection(folder: Path) -> Source:
     if (tiles / "index.csv").exists():
         mosaics = Mosaics(list(read_tiles(tiles, "train")))
         groups.append(Group("Blue Marble", mosaics, 1.0 - _SCENE_SHARE))
-    read = [s for s in SCENES if (scenes / f"{s.name}_dem.tif").exists()]
+    read = [s for s in SCENES if (scenes / f"{s.file}_dem.tif").exists()]
     learned = [read_scene(scenes, scene) for scene in read if scene.split == "train"]
     if learned:
         weights = tuple(float(np.sqrt(pair.valid.sum())) for pair in learned)

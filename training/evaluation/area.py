@@ -142,7 +142,7 @@ def _wide(data: Path, split: str) -> Iterator[Area]:
 
 def _scenes(data: Path, split: str) -> Iterator[Area]:
     for scene in SCENES:
-        if scene.split != split or not (data / "scenes" / f"{scene.name}_dem.tif").exists():
+        if scene.split != split or not (data / "scenes" / f"{scene.file}_dem.tif").exists():
             continue
         pair = read_scene(data / "scenes", scene)
         yield area_of(pair, scene.name)

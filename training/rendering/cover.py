@@ -13,7 +13,7 @@ from training.rendering.palette import reflectance
 
 Plane = NDArray[np.float32]
 
-_CONTRARY = 0.3
+_CONTRARY = 0.12
 """Share of images whose covers follow the terrain in a way of their own."""
 
 
@@ -121,7 +121,11 @@ class Ground:
         random = self._random
         gentle = _between(-self.shape.slope, -float(random.uniform(0.08, 0.2)), 40.0)
         gentle *= _between(
-            self.noise(3.0) - 0.5 * self._follows["ridge"], float(random.uniform(-1.2, 0.4)), 5.0
+            self.noise(3.0)
+            - 0.5 * self._follows["ridge"]
+            - np.float32(random.uniform(0.0, 1.0)) * self._follows["height"],
+            float(random.uniform(-1.2, 0.4)),
+            5.0,
         )
         fields = lay_out_fields(self.size, self.noise(4.5), random)
         light = np.exp(np.float32(random.uniform(0.03, 0.1)) * self.noise(1.6))

@@ -13,8 +13,8 @@ DRY = (
             Cover(
                 ("juniper", "juniper", "conifer", "macchia"),
                 (0.1, 0.6),
-                height=(-0.3, 1.2),
-                slope=(-0.9, 0.3),
+                height=(0.0, 1.5),
+                slope=(-0.6, 0.5),
                 sunny=(-1.2, 0.0),
                 ridge=(-0.4, 0.5),
                 chance=0.8,
@@ -30,9 +30,22 @@ DRY = (
         "desert",
         ("ochre", "sand", "mudstone", "red soil", "basalt", "limestone", "grey shale"),
         (
-            Cover(("basalt", "slate", "cinder", "granite"), (0.1, 0.6), slope=(0.2, 1.8), chance=0.7),
-            Cover(("sand", "gravel", "salt"), (0.05, 0.4), slope=(-1.8, -0.5), wet=(0.0, 0.8), chance=0.7),
-            Cover(("sage", "dry grass"), (0.1, 0.5), sunny=(-0.8, 0.0), chance=0.5),
+            Cover(
+                ("basalt", "slate", "cinder", "granite", "juniper"),
+                (0.2, 0.6),
+                height=(0.0, 1.2),
+                slope=(0.2, 1.8),
+                chance=0.85,
+            ),
+            Cover(
+                ("sand", "gravel", "salt"),
+                (0.05, 0.5),
+                height=(-1.5, -0.2),
+                slope=(-1.8, -0.5),
+                wet=(0.0, 0.8),
+                chance=0.8,
+            ),
+            Cover(("sage", "juniper"), (0.1, 0.5), height=(0.0, 1.2), sunny=(-0.8, 0.0), chance=0.6),
             RIPARIAN,
         ),
         strata=(0.0, 0.5),
@@ -53,16 +66,17 @@ DRY = (
         "steppe",
         ("steppe", "dry grass", "sage", "loam", "mudstone"),
         (
-            Cover(("dry grass", "sage"), (0.2, 0.7), sunny=(-0.8, 0.8)),
+            Cover(("sage", "heath", "macchia"), (0.2, 0.6), height=(0.0, 1.2), sunny=(-0.8, 0.3)),
+            Cover(("dry grass", "salt", "stubble"), (0.1, 0.4), height=(-1.5, -0.3), slope=(-1.2, 0.0)),
             Cover(
                 ("meadow", "pasture", "macchia"), (0.05, 0.3), wet=(0.4, 1.5), sunny=(-1.0, 0.0), chance=0.7
             ),
             Cover(
                 ("conifer", "juniper"),
-                (0.03, 0.3),
-                height=(0.3, 1.2),
-                sunny=(-1.8, -0.6),
-                chance=0.5,
+                (0.05, 0.4),
+                height=(0.4, 1.6),
+                sunny=(-1.8, -0.3),
+                chance=0.7,
                 sharp=(3, 8),
             ),
         ),
@@ -75,12 +89,18 @@ DRY = (
         ("basalt", "cinder", "slate", "grey shale"),
         (
             Cover(("cinder", "grey shale", "gravel"), (0.1, 0.5), ridge=(-0.4, 0.4), wet=(-0.2, 0.6)),
-            Cover(("broadleaf", "conifer", "rainforest"), (0.3, 0.8), height=(-2.0, -0.6), sharp=(2, 6)),
-            Cover(("pasture", "meadow", "moss"), (0.1, 0.3), height=(-1.5, 0.0), chance=0.6),
+            Cover(("broadleaf", "conifer", "rainforest"), (0.3, 0.8), height=(-1.2, 0.6), sharp=(2, 6)),
+            Cover(
+                ("pasture", "meadow", "stubble"),
+                (0.1, 0.35),
+                height=(-1.8, -0.4),
+                slope=(-1.5, -0.3),
+                chance=0.7,
+            ),
             Cover(
                 ("snow", "old snow"), (0.02, 0.2), height=(1.5, 3.0), wet=(0.0, 0.4), chance=0.3, sharp=(3, 8)
             ),
         ),
-        farmland=0.3,
+        farmland=0.5,
     ),
 )

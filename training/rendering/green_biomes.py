@@ -12,46 +12,51 @@ GREEN = (
             Cover(
                 ("conifer", "conifer", "broadleaf"),
                 (0.4, 0.9),
-                height=(-0.8, 0.8),
-                slope=(0.0, 1.2),
+                height=(-0.1, 1.2),
+                slope=(0.3, 1.6),
                 sunny=(-1.0, 0.1),
                 ridge=(-0.2, 0.8),
                 sharp=(2, 7),
             ),
             Cover(
-                ("broadleaf", "autumn forest"), (0.1, 0.5), height=(-1.2, -0.2), slope=(0.0, 0.6), chance=0.6
+                ("broadleaf", "autumn forest"), (0.1, 0.5), height=(-0.6, 0.4), slope=(0.2, 1.0), chance=0.6
             ),
             Cover(
                 ("alpine grass", "scree", "gneiss"),
-                (0.02, 0.25),
+                (0.02, 0.2),
                 height=(0.8, 2.5),
                 ridge=(0.2, 1.0),
-                chance=0.6,
+                chance=0.3,
             ),
             Cover(
-                ("pasture", "meadow", "stubble"), (0.03, 0.2), slope=(-2.5, -1.0), chance=0.7, sharp=(3, 8)
+                ("pasture", "meadow", "stubble", "gravel"),
+                (0.05, 0.3),
+                height=(-1.5, -0.3),
+                slope=(-2.5, -1.0),
+                chance=0.8,
+                sharp=(3, 8),
             ),
         ),
-        farmland=0.4,
+        farmland=0.7,
         water=("clear water", "green water", "turquoise water"),
     ),
     Biome(
         "mediterranean",
         ("limestone", "dry grass", "red soil", "loam", "ochre"),
         (
-            Cover(("dry grass", "steppe"), (0.2, 0.7), slope=(-0.8, 0.3)),
+            Cover(("dry grass", "steppe"), (0.2, 0.7), height=(-1.0, 0.0), slope=(-0.8, 0.3)),
             Cover(
                 ("macchia", "macchia", "juniper", "conifer"),
-                (0.2, 0.8),
-                slope=(-0.2, 1.2),
+                (0.3, 0.8),
+                slope=(0.1, 1.6),
                 sunny=(-1.2, 0.0),
-                height=(-0.6, 0.8),
+                height=(-0.1, 1.2),
             ),
-            Cover(("limestone", "granite"), (0.03, 0.2), ridge=(0.3, 1.2), slope=(0.2, 1.0), chance=0.6),
+            Cover(("limestone", "granite"), (0.03, 0.2), ridge=(0.3, 1.2), slope=(0.2, 1.0), chance=0.35),
             RIPARIAN,
         ),
         strata=(0.0, 0.35),
-        farmland=0.6,
+        farmland=0.85,
         dry_washes=True,
     ),
     Biome(
@@ -77,6 +82,7 @@ GREEN = (
             Cover(
                 ("broadleaf", "conifer", "autumn forest", "bare forest"),
                 (0.2, 0.7),
+                height=(0.0, 1.0),
                 slope=(0.3, 2.0),
                 ridge=(-0.2, 1.0),
                 sharp=(3, 9),
@@ -91,11 +97,16 @@ GREEN = (
         ("bare forest", "loam", "dry grass"),
         (
             Cover(
-                ("bare forest", "autumn forest"), (0.4, 0.8), slope=(0.4, 1.6), ridge=(0.0, 1.2), sharp=(2, 6)
+                ("bare forest", "autumn forest", "broadleaf"),
+                (0.4, 0.8),
+                height=(0.0, 1.0),
+                slope=(0.4, 1.6),
+                ridge=(0.0, 1.2),
+                sharp=(2, 6),
             ),
             Cover(("conifer",), (0.05, 0.3), sunny=(-1.2, 0.3), chance=0.6),
-            Cover(("snow", "old snow"), (0.1, 0.5), height=(0.2, 1.2), sunny=(-1.5, -0.3), chance=0.3),
+            Cover(("snow", "old snow"), (0.1, 0.5), height=(0.2, 1.2), sunny=(-1.5, -0.3), chance=0.15),
         ),
-        farmland=0.8,
+        farmland=0.85,
     ),
 )
