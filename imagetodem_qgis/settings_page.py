@@ -8,8 +8,10 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
     QApplication,
     QFormLayout,
+    QGroupBox,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -18,7 +20,15 @@ from qgis.PyQt.QtWidgets import (
 from imagetodem_qgis.icons import icon_file
 from imagetodem_qgis.runtime.interpreter import InterpreterError, find_interpreter
 from imagetodem_qgis.runtime.locations import environment_folder
-from imagetodem_qgis.runtime.settings import python_setting, set_python_setting
+from imagetodem_qgis.runtime.settings import (
+    earth_engine_key_file,
+    earth_engine_project,
+    python_setting,
+    set_earth_engine_key_file,
+    set_earth_engine_project,
+    set_python_setting,
+)
+from imagetodem_qgis.worker.earthengine import advice
 
 
 def _tr(text: str) -> str:
@@ -41,7 +51,8 @@ class SettingsPageFactory(QgsOptionsWidgetFactory):
 
 
 class SettingsPage(QgsOptionsPageWidget):
-    """Names the Python interpreter that computes, and tells whether it can."""
+    """Names the Python interpreter that computes, and tells whether it can; names what Earth Engine is used
+    with."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +69,14 @@ class SettingsPage(QgsOptionsPageWidget):
         self.finding = QLabel()
         self.finding.setWordWrap(True)
         self.finding.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.project = QLineEdit(earth_engine_project())
+        self.project.setPlaceholderText("my-project-123")
+        self.key_file = QgsFileWidget()
+        self.key_file.setStorageMode(QgsFileWidget.StorageMode.GetFile)
+        self.key_file.setDialogTitle(_tr("Key file of a service account"))
+        self.key_file.setFilter(_tr("Keys (*.json)"))
+        self.key_file.lineEdit().setPlaceholderText(_tr("your own sign-in"))
+        self.key_file.setFilePath(earth_engine_key_file())
         self._lay_out()
 
     def check(self) -> None:
@@ -79,6 +98,8 @@ class SettingsPage(QgsOptionsPageWidget):
 
     def apply(self) -> None:
         set_python_setting(self.interpreter.filePath().strip())
+        set_earth_engine_project(self.project.text().strip())
+        set_earth_engine_key_file(self.key_file.filePath().strip())
 
     def _forget_finding(self) -> None:
         self.finding.clear()
@@ -101,7 +122,24 @@ class SettingsPage(QgsOptionsPageWidget):
         layout.addLayout(form)
         layout.addWidget(self.finding)
         layout.addWidget(self.setup_button, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._earth_engine())
         layout.addStretch(1)
+
+    def _earth_engine(self) -> QGroupBox:
+        explanation = QLabel(
+            _tr(
+                "For 'Fetch Sentinel-2 / AW3D30 pairs' from Earth Engine. A project is registered at "
+                '<a href="{register}">{register}</a>. Of the key file only the path is kept.'
+            ).format(register=advice.REGISTER)
+        )
+        explanation.setWordWrap(True)
+        explanation.setOpenExternalLinks(True)
+        group = QGroupBox(_tr("Earth Engine"))
+        form = QFormLayout(group)
+        form.addRow(explanation)
+        form.addRow(_tr("Project"), self.project)
+        form.addRow(_tr("Key file"), self.key_file)
+        return group
 
 
 def _open_setup() -> None:

@@ -98,12 +98,15 @@ class ChildStartError(OSError):
     """An interpreter that cannot be started; the message says what to run next."""
 
 
-def start_worker(interpreter: Path, code: str) -> subprocess.Popen[bytes]:
+def start_worker(
+    interpreter: Path, code: str, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start code of the worker in the machine-learning environment, with pipes to all its streams.
 
     Args:
         interpreter: of the environment.
         code: Python, which must not count on a module search path.
+        variables: of the environment, beside those of `clean_environment`.
 
     Raises:
         ChildStartError: the interpreter cannot be started.
@@ -114,7 +117,7 @@ def start_worker(interpreter: Path, code: str) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=clean_environment(),
+            env=clean_environment(variables),
             **hidden_window_flags(),
         )
     except OSError as error:

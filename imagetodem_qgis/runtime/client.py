@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, cast
 
@@ -17,7 +18,7 @@ from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
 from imagetodem_qgis.runtime.obituary import reason_of_end
 from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
 
-_START = "import sys; sys.path.append({path!r}); from imagetodem_qgis.worker.main import main; main()"
+_START = "import sys; sys.path.append({path!r}); from {module} import main; main()"
 _LOG_LINES = 12
 _LOOK_UP_SECONDS = 0.1
 _MEMORY_ADVICE = "Lower BATCH_SIZE, close other programs, or predict a smaller EXTENT."
@@ -40,6 +41,8 @@ class WorkerClient:
         interpreter: of the machine-learning environment.
         is_cancelled: asked while waiting.
         log: given each line of the worker's log.
+        module: whose ``main`` is the worker.
+        variables: of its environment, beside this process's.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class WorkerClient:
         interpreter: Path,
         is_cancelled: Callable[[], bool] = lambda: False,
         log: Callable[[str], None] = lambda line: None,
+        module: str = "imagetodem_qgis.worker.main",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._is_cancelled = is_cancelled
         self._log = log
@@ -54,7 +59,8 @@ class WorkerClient:
         self._answers: queue.Queue[Message | Exception] = queue.Queue()
         self._requests: queue.Queue[Message | None] = queue.Queue()
         try:
-            self._process = start_worker(interpreter, _START.format(path=str(PLUGIN_FOLDER.parent)))
+            start = _START.format(path=str(PLUGIN_FOLDER.parent), module=module)
+            self._process = start_worker(interpreter, start, variables)
         except ChildStartError as error:
             raise WorkerError(str(error)) from error
         self._threads = [

@@ -8,6 +8,8 @@ from pathlib import Path
 
 DATASET_FILE = "dataset.json"
 FOOTPRINTS_FILE = "footprints.gpkg"
+_ARRAYS = "*.npz"
+"""The original project's data sets, which say nothing of splits: the training shares them out."""
 _INDEX_OF_TILES = ("bluemarble", "index.csv")
 
 
@@ -23,6 +25,8 @@ def check_dataset(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise DatasetError(f"the folder {folder} does not exist")
+    if any(folder.glob(_ARRAYS)) and not (folder / "images").is_dir():
+        return
     file = folder / DATASET_FILE
     if not file.is_file():
         if folder.joinpath(*_INDEX_OF_TILES).is_file():

@@ -27,6 +27,8 @@ class Profile:
         newest: highest such version.
         modules: names to import, all of which it needs.
         backends: names to import, one of which it needs; empty for none.
+        additions: names to import that single algorithms use: the plugin's own environment has them (but
+            for versions of Python that they are not made for), another interpreter may lack them.
         room: bytes that making it takes on disk, downloads included, without a graphics card's libraries.
     """
 
@@ -35,6 +37,7 @@ class Profile:
     newest: int
     modules: tuple[str, ...]
     backends: tuple[str, ...]
+    additions: tuple[str, ...]
     room: int
 
     @property
@@ -55,16 +58,18 @@ class Profile:
 
     def present(self, facts: PythonFacts) -> tuple[str, ...]:
         """What an interpreter has of what the profile can use, as names to import."""
-        return tuple(module for module in self.modules + self.backends if module in facts.packages)
+        known = self.modules + self.backends + self.additions
+        return tuple(module for module in known if module in facts.packages)
 
 
-PREDICT = Profile("predict", 9, 14, ("numpy", "scipy", "onnxruntime"), (), 700_000_000)
+PREDICT = Profile("predict", 9, 14, ("numpy", "scipy", "onnxruntime"), (), (), 700_000_000)
 TRAIN = Profile(
     "train",
     9,
     13,
     ("numpy", "scipy", "onnxruntime", "keras", "onnx", "rasterio", "PIL"),
     ("tensorflow", "torch"),
+    ("ee", "xdem", "geoutils", "dask", "distributed"),
     4_000_000_000,
 )
 PROFILES = {profile.name: profile for profile in (PREDICT, TRAIN)}

@@ -7,20 +7,38 @@ from urllib.parse import quote
 from qgis.core import QgsSettings
 
 PYTHON_KEY = "imagetodem/python"
+EARTH_ENGINE_PROJECT_KEY = "imagetodem/earthengine_project"
+EARTH_ENGINE_KEY_FILE_KEY = "imagetodem/earthengine_key_file"
 
 
 def python_setting() -> str:
     """The interpreter that the user named for the worker; empty for none."""
-    return str(QgsSettings().value(PYTHON_KEY, "", type=str)).strip()
+    return _text(PYTHON_KEY)
 
 
 def set_python_setting(path: str) -> None:
     """Name the interpreter for the worker; empty for none."""
-    settings = QgsSettings()
-    if path:
-        settings.setValue(PYTHON_KEY, path)
-    else:
-        settings.remove(PYTHON_KEY)
+    _set_text(PYTHON_KEY, path)
+
+
+def earth_engine_project() -> str:
+    """The Cloud project that Earth Engine is used with; empty for that of the credentials."""
+    return _text(EARTH_ENGINE_PROJECT_KEY)
+
+
+def set_earth_engine_project(project: str) -> None:
+    """Name the Cloud project; empty for none."""
+    _set_text(EARTH_ENGINE_PROJECT_KEY, project)
+
+
+def earth_engine_key_file() -> str:
+    """Path of a service account's key file; empty for the user's own sign-in."""
+    return _text(EARTH_ENGINE_KEY_FILE_KEY)
+
+
+def set_earth_engine_key_file(path: str) -> None:
+    """Name the key file, of which only the path is kept; empty for none."""
+    _set_text(EARTH_ENGINE_KEY_FILE_KEY, path)
 
 
 def proxy_variables() -> dict[str, str]:
@@ -47,3 +65,15 @@ def proxy_variables() -> dict[str, str]:
     if excluded:
         variables["NO_PROXY"] = ",".join(str(item).split("://")[-1].strip("/") for item in excluded)
     return variables
+
+
+def _text(key: str) -> str:
+    return str(QgsSettings().value(key, "", type=str)).strip()
+
+
+def _set_text(key: str, text: str) -> None:
+    settings = QgsSettings()
+    if text:
+        settings.setValue(key, text)
+    else:
+        settings.remove(key)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from training.data.arrays import array_file, read_arrays
 from training.data.bluemarble import Mosaics, read_bluemarble, read_tiles
 from training.data.cache import PairCache
 from training.data.dataset import DATASET_FILE, DataSet, read_dataset
@@ -68,12 +69,16 @@ def open_source(folder: Path, cache: PairCache) -> Source:
     """Open a folder of pairs, whatever its layout.
 
     Args:
-        folder: with ``dataset.json``; or with ``bluemarble/`` and ``scenes/`` or one of them.
+        folder: with ``dataset.json``; or with the original project's ``.npz`` file; or with ``bluemarble/``
+            and ``scenes/`` or one of them.
         cache: what keeps pairs that are read when asked for.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is none of these.
     """
+    arrays = array_file(folder)
+    if arrays is not None:
+        return _open_arrays(folder, arrays)
     if (folder / DATASET_FILE).exists():
         return _open_dataset(folder, cache)
     if (folder / "bluemarble" / "index.csv").exists() or (folder / "scenes").is_dir():
@@ -95,6 +100,14 @@ def _open_dataset(folder: Path, cache: PairCache) -> Source:
         {**description, "pairs": len(training)},
         dataset,
     )
+
+
+def _open_arrays(folder: Path, path: Path) -> Source:
+    """A file of arrays, all in memory."""
+    read = read_arrays(path)
+    train, validation, test = (read.splits[split] for split in ("train", "validation", "test"))
+    groups = (Group(path.stem, train, 1.0),) if train else ()
+    return Source(folder, groups, validation, test, read.description)
 
 
 def _open_collection(folder: Path) -> Source:

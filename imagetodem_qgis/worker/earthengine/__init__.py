@@ -1,0 +1,1 @@
+"""The Earth Engine client: what to ask for, asking for it, and what its failures mean."""
