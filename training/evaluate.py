@@ -1,5 +1,5 @@
 """How good a model is on held-out ground, beside what needs no network:
-``python -m training.evaluate --model FOLDER --data DATA --split test``.
+``python -m training.evaluate --model FOLDER --dataset DATA --split test --csv FILE --markdown FILE``.
 
 Each tile is compared raw, after the best shift, and after the best shift and scale; mosaics of many tiles
 after one shift and scale for the whole. The same is done for the truth's own mean, the plane nearest to the
@@ -10,8 +10,10 @@ compared with bicubic interpolation of its coarse DEM, a generator of images wit
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +70,14 @@ def calibration(model: Path, data: Path) -> float:
     return spread_factor(predictor, held_out_tiles(data, "validation", predictor.card.tile_size))
 
 
-def markdown(figures: Figures) -> str:
-    """The figures as a table."""
-    columns = columns_of(figures)
+def markdown(figures: Figures, keys: Sequence[str] = ()) -> str:
+    """The figures as a table.
+
+    Args:
+        figures: to tell.
+        keys: of the columns that are wanted, all if none is given.
+    """
+    columns = [column for column in columns_of(figures) if not keys or column.key in keys]
     heads = ["held-out", "answer", *(column.heading for column in columns)]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for source, answers in figures.items():
@@ -80,12 +87,31 @@ def markdown(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+def comma_separated(figures: Figures) -> str:
+    """The figures as CSV: a line for each answer, all columns in full, empty where there is no figure."""
+    keys = [column.key for column in columns_of(figures)]
+    rows = [row for answers in figures.values() for row in answers.values()]
+    keys += [key for key in dict.fromkeys(key for row in rows for key in row) if key not in keys]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["held_out", "answer", *keys])
+    for source, answers in figures.items():
+        for name, row in answers.items():
+            writer.writerow([source, name, *(row.get(key, "") for key in keys)])
+    return text.getvalue()
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="a model's folder")
     parser.add_argument(
-        "--data", type=Path, required=True, help="a data set, or a folder with bluemarble/ and scenes/"
+        "--dataset",
+        "--data",
+        dest="dataset",
+        type=Path,
+        required=True,
+        help="a data set, or a folder with bluemarble/ and scenes/",
     )
     parser.add_argument("--split", default="validation", choices=("validation", "test"))
     parser.add_argument(
@@ -93,15 +119,28 @@ def main() -> None:
         action="append",
         default=[],
         metavar="NAME=FOLDER",
-        help="a further model for the same task; may be given several times",
+        help="a further model for the same task, such as one trained by the paper's recipe; may be given "
+        "several times",
     )
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument(
+        "--columns", default="", help="keys of the table's columns, separated by commas; all if not given"
+    )
+    parser.add_argument("--csv", type=Path, help="also write the figures here as CSV")
+    parser.add_argument("--markdown", type=Path, help="also write the table here")
+    parser.add_argument("--json", type=Path, help="also write the figures here as JSON")
     options = parser.parse_args()
     others = {name: Path(folder) for name, _, folder in (pair.partition("=") for pair in options.beside)}
-    figures = evaluate(options.model, options.data, options.split, others)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
-    print(markdown(figures))
+    figures = evaluate(options.model, options.dataset, options.split, others)
+    table = markdown(figures, [key for key in options.columns.split(",") if key])
+    written = {
+        options.csv: comma_separated(figures),
+        options.markdown: table + "\n",
+        options.json: json.dumps(figures, indent=1),
+    }
+    for path, text in written.items():
+        if path is not None:
+            path.write_text(text, encoding="utf-8")
+    print(table)
 
 
 if __name__ == "__main__":

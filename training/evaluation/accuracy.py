@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagetodem_qgis.core.alignment import best_plane, fit_shift, fit_shift_and_scale
-from imagetodem_qgis.core.metrics import accuracy, slope
+from imagetodem_qgis.core.metrics import accuracy, aspect_difference, gradient, slope
+from imagetodem_qgis.core.similarity import structural_similarity
 from training.evaluation.area import Area
 from training.report.figures import RELATIVE_ERROR
 
@@ -42,7 +43,8 @@ def tile_figures(surface: NDArray[Any], area: Area, in_metres: bool = True) -> d
         Figures by the keys of :data:`training.report.figures.COLUMNS`.
     """
     pixel = (area.gsd, area.gsd)
-    shifted = accuracy(fit_shift(surface, area.dem).apply(surface), area.dem, pixel)
+    brought = fit_shift(surface, area.dem).apply(surface)
+    shifted = accuracy(brought, area.dem, pixel)
     scaled = fit_shift_and_scale(surface, area.dem).apply(surface)
     figures = {
         RELATIVE_ERROR: _rmse(scaled, area.dem) / float(np.nanstd(area.dem, dtype=np.float64)),
@@ -54,14 +56,30 @@ def tile_figures(surface: NDArray[Any], area: Area, in_metres: bool = True) -> d
     if area.in_metres and in_metres:
         figures |= {
             "rmse_raw_m": _rmse(surface, area.dem),
+            "bias_raw_m": float(np.nanmean(surface - np.asarray(area.dem, np.float64))),
             "rmse_shift_m": shifted.rmse,
             "rmse_by_sigma_shift": shifted.rmse_by_sigma,
             "mae_shift_m": shifted.mae,
             "nmad_shift_m": shifted.nmad,
             "le90_shift_m": shifted.le90,
             "slope_rmse_deg": shifted.slope_rmse,
+            **_alikeness(brought, area.dem, pixel),
         }
     return figures
+
+
+def _alikeness(
+    surface: NDArray[np.float64], truth: NDArray[Any], pixel: tuple[float, float]
+) -> dict[str, float]:
+    """What slopes face, and structural similarity with the truth's own range for that of the data; 90 degrees
+    and 0, which are chance, where nothing slopes or no window is wholly known."""
+    faces = aspect_difference(gradient(surface, pixel), gradient(truth, pixel))
+    data_range = float(np.nanmax(truth)) - float(np.nanmin(truth))
+    similar = structural_similarity(surface, np.asarray(truth, np.float64), data_range)
+    return {
+        "aspect_error_deg": float(np.nanmean(faces)) if np.isfinite(faces).any() else 90.0,
+        "ssim": float(np.nanmean(similar)) if np.isfinite(similar).any() else 0.0,
+    }
 
 
 def mosaic_figures(surface: NDArray[Any], area: Area) -> dict[str, float]:

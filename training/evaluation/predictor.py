@@ -13,6 +13,7 @@ from imagetodem_qgis.core.card import (
     CARD_FILE,
     COARSE_DEM,
     ELEVATION,
+    LOG_CELL,
     LOG_GSD,
     ONNX_FILE,
     PALETTE,
@@ -20,11 +21,19 @@ from imagetodem_qgis.core.card import (
     parse_card,
 )
 from imagetodem_qgis.core.stretch import percentile_stretch
-from imagetodem_qgis.core.surface import OverlapObservation, PlacedTile, blend, observe_overlap
+from imagetodem_qgis.core.surface import (
+    GAINS,
+    Levels,
+    OverlapObservation,
+    PlacedTile,
+    blend,
+    observation_arrays,
+    observe_overlap,
+)
 from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
-from imagetodem_qgis.worker.solve import solve_offsets
+from imagetodem_qgis.worker.solve import solve_levels
 from training.data.sampling import REFERENCE_GSD, relief_per_pixel
-from training.data.tasks import mean_colour
+from training.data.tasks import REFERENCE_CELL, mean_colour
 from training.evaluation.area import Area
 
 FloatArray = NDArray[np.float32]
@@ -66,15 +75,22 @@ class Predictor:
         self.card = parse_card((folder / CARD_FILE).read_text(encoding="utf-8"))
         self._session = onnxruntime.InferenceSession(str(folder / ONNX_FILE))
 
-    def answer(self, area: Area, coarse: FloatArray | None = None, blind: bool = False) -> Answer:
+    def answer(
+        self,
+        area: Area,
+        coarse: FloatArray | None = None,
+        blind: bool = False,
+        cell: float = REFERENCE_CELL,
+    ) -> Answer:
         """Heights of an area that is no larger than a tile.
 
         Args:
             area: the ground.
             coarse: (rows, columns) coarse DEM in metres, for a guided model.
             blind: leave the image out.
+            cell: side of the coarse DEM's cells in pixels.
         """
-        planes = self._ask(area, coarse, blind)
+        planes = self._ask(area, coarse, blind, cell)
         heights = planes[..., 0]
         if self.card.target == "relative":
             known = self.card.content.get(HEIGHTS)
@@ -90,7 +106,7 @@ class Predictor:
         return Answer(surface, np.asarray(scale * _LAPLACE_DEVIATION * self.card.spread_factor, np.float32))
 
     def mosaic(self, area: Area) -> FloatArray:
-        """Heights of an area of any size: overlapping tiles, their offsets solved together, blended.
+        """Heights of an area of any size: overlapping tiles, their levels solved together, blended.
 
         Returns:
             (rows, columns) float32, in the unit of an :class:`Answer`'s, NaN where the area is unknown.
@@ -115,16 +131,12 @@ class Predictor:
                 )
                 if seen is not None:
                     observed.append(seen)
-        offsets = solve_offsets(
-            len(plan),
-            np.array([(o.first, o.second) for o in observed], np.int64).reshape(-1, 2),
-            np.array([o.difference for o in observed]),
-            np.array([o.weight for o in observed]),
-            np.array(
-                [float((placed[i].weights > 0).sum()) if i in placed else 0.0 for i in range(len(plan))]
-            ),
+        areas = np.array(
+            [float((placed[i].weights > 0).sum()) if i in placed else 0.0 for i in range(len(plan))]
         )
-        whole = blend(Window(0, 0, rows, columns), list(placed.values()), offsets[list(placed)])
+        with_gains = bool(self.card.content.get(GAINS, False))
+        levels = Levels(*solve_levels(*observation_arrays(observed, []), areas, with_gains))
+        whole = blend(Window(0, 0, rows, columns), list(placed.values()), levels.of(list(placed)))
         return np.where(area.valid, whole.heights, np.nan).astype(np.float32)
 
     def image(self, area: Area) -> FloatArray:
@@ -144,7 +156,13 @@ class Predictor:
         image[~area.valid] = 0.0
         return image
 
-    def _ask(self, area: Area, coarse: FloatArray | None = None, blind: bool = False) -> FloatArray:
+    def _ask(
+        self,
+        area: Area,
+        coarse: FloatArray | None = None,
+        blind: bool = False,
+        cell: float = REFERENCE_CELL,
+    ) -> FloatArray:
         relief, mean = relief_per_pixel(np.nan_to_num(area.dem), area.valid, area.gsd)
         bands = self.stretched(area) * np.float32(0.0 if blind else 1.0)
         planes = {name: bands[..., number] for number, name in enumerate(("red", "green", "blue"))}
@@ -153,6 +171,7 @@ class Predictor:
         for name, value in zip(PALETTE, mean_colour(bands, area.valid)):
             planes[name] = np.full(area.dem.shape, value, np.float32)
         planes[LOG_GSD] = np.full(area.dem.shape, np.log(area.gsd / REFERENCE_GSD), np.float32)
+        planes[LOG_CELL] = np.full(area.dem.shape, np.log(cell / REFERENCE_CELL), np.float32)
         if coarse is not None:
             planes[COARSE_DEM] = (coarse - coarse.mean(where=area.valid)) / area.gsd
         stacked = np.stack([planes[name] for name in self.card.inputs], axis=-1).astype(np.float32)

@@ -17,7 +17,7 @@ from training.evaluation.predictor import HEIGHTS, Predictor
 CELLS = (8, 16, 32, 64)
 """Sides in pixels of the coarse DEM's cells that guided models are compared with."""
 
-_MOST_GUIDED = 140
+_MOST_GUIDED = 60
 """Tiles of a source that guided models are compared on, evenly chosen: each is asked for eight times."""
 
 _Rows = dict[str, dict[str, list[dict[str, float]]]]
@@ -59,7 +59,7 @@ def image_to_dem_figures(
 
 def guided_figures(models: Mapping[str, Predictor], tiles: Iterable[Area]) -> dict[str, Any]:
     """Figures of guided models and of bicubic interpolation of the coarse DEM that guides them, by source and
-    size of its cells; of each model without its image too. Of a source of many tiles, 140 are taken."""
+    size of its cells; of each model without its image too. Of a source of many tiles, 60 are taken."""
     rows: _Rows = {}
     for tile in _evenly(tiles, _MOST_GUIDED):
         known = np.nan_to_num(tile.dem)
@@ -68,8 +68,8 @@ def guided_figures(models: Mapping[str, Predictor], tiles: Iterable[Area]) -> di
             bicubic = np.where(tile.valid, coarse, np.nan)
             answers: dict[str, NDArray[Any]] = {}
             for name, model in models.items():
-                answers[name] = model.answer(tile, coarse).surface
-                answers[f"{name}, image left out"] = model.answer(tile, coarse, blind=True).surface
+                answers[name] = model.answer(tile, coarse, cell=cell).surface
+                answers[f"{name}, image left out"] = model.answer(tile, coarse, blind=True, cell=cell).surface
             source = rows.setdefault(f"{tile.source}, cells of {cell} pixels", {})
             reference = tile_figures(bicubic, tile)
             for name, surface in {**answers, "bicubic": bicubic}.items():

@@ -1,0 +1,1 @@
+"""Comparing a DEM with a reference DEM and with control points, and the report of it."""
