@@ -17,6 +17,7 @@ _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )

@@ -1,0 +1,1 @@
+"""Virtual landscapes: terrain from noise, and the image of a terrain."""

@@ -1,0 +1,28 @@
+// What the scene's viewer uses of three.js; nothing else goes into the bundle.
+export {
+  BufferAttribute,
+  BufferGeometry,
+  DataTexture,
+  DataUtils,
+  DoubleSide,
+  GLSL3,
+  HalfFloatType,
+  LinearFilter,
+  LinearMipmapLinearFilter,
+  Mesh,
+  NearestFilter,
+  OrthographicCamera,
+  PerspectiveCamera,
+  RedFormat,
+  RGBAFormat,
+  RGFormat,
+  Scene,
+  ShaderMaterial,
+  Texture,
+  UnsignedByteType,
+  Vector2,
+  Vector3,
+  WebGLRenderer,
+  WebGLRenderTarget,
+} from "three";
+export { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
