@@ -49,13 +49,26 @@ lint: build/lint.stamp ## ruff (lint and format), mypy, and vermin for what Pyth
 	[ -z "$$failed" ]
 
 .PHONY: bench
-bench: plugin build/environment.stamp ## prediction beside the bare engine, training beside the bare step
+bench: plugin build/environment.stamp build/bench.stamp ## prediction beside the bare engine, training beside the bare step
 	@$(PRIVATE) $(PYTHON) -m scripts.bench
 	@$(PRIVATE) $(ML_PYTHON) -m scripts.bench_training
+	@$(PRIVATE) build/bench/bin/python -m scripts.bench_noise
+	@$(PRIVATE) $(PYTHON) -m scripts.bench_scene
 
 .PHONY: package
 package: ## make build/imagetodem_qgis-<version>.zip for the plugin repository
 	@$(PYTHON) -m scripts.package
+
+.PHONY: three
+three: ## bundle three.js anew for the 3D scene's viewer, after a change of scripts/three (needs npm)
+	mkdir -p build/three
+	cp scripts/three/* build/three/
+	npm ci --prefix build/three --no-audit --no-fund
+	cd build/three && node node_modules/esbuild/install.js && node_modules/.bin/esbuild entry.js --bundle --minify \
+		--format=iife --global-name=THREE --legal-comments=none --outfile=three.min.js \
+		--banner:js="/* three.js $$(node -p 'require("./node_modules/three/package.json").version'), MIT licence */"
+	cp build/three/three.min.js imagetodem_qgis/resources/scene/three.min.js
+	cp build/three/node_modules/three/LICENSE imagetodem_qgis/resources/scene/three_licence.txt
 
 .PHONY: clean
 clean: ## remove build/
@@ -68,6 +81,8 @@ qgis-packages:
 .PHONY: test-system-packages
 test-system-packages:
 	@sh scripts/system_packages.sh $(QGIS_PACKAGES) $(TEST_PACKAGES)
+	@sh scripts/system_packages.sh chromium \
+		|| echo "Chromium is not to be had here: tests that open pages in a browser are skipped"
 
 .PHONY: plugin
 plugin:
@@ -83,12 +98,21 @@ build/environment.stamp: $(REQUIREMENTS) | test-system-packages plugin
 	@touch $@
 
 # Beside the environment, not in it: what is tested is the environment that users get.
-build/test-packages.stamp: tests/worker/requirements.txt tests/worker/pytorch.txt build/environment.stamp
+build/test-packages.stamp: tests/worker/requirements.txt tests/worker/independent.txt tests/worker/pytorch.txt \
+		build/environment.stamp
 	rm -rf build/test-packages
 	$(PRIVATE) $(ML_PYTHON) -m pip install --quiet --target build/test-packages --requirement $<
+	$(PRIVATE) $(ML_PYTHON) -m pip install --quiet --no-deps --upgrade --target build/test-packages \
+		--requirement tests/worker/independent.txt
 	$(PRIVATE) $(ML_PYTHON) -m pip install --quiet --upgrade --target build/test-packages \
 		--requirement tests/worker/pytorch.txt \
 		|| echo "PyTorch for the processor is not to be had here: tests that compare it with TensorFlow are skipped"
+	@touch $@
+
+build/bench.stamp: scripts/bench_requirements.txt | qgis-packages
+	$(PYTHON) -m venv --clear --system-site-packages build/bench
+	build/bench/bin/python -m pip install --quiet --no-deps --requirement $< \
+		|| echo "pyfastnoisesimd is not to be had here: noise is compared with a loop alone"
 	@touch $@
 
 build/lint.stamp: scripts/lint_requirements.txt | lint-system-packages

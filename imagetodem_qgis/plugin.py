@@ -15,6 +15,7 @@ from imagetodem_qgis.settings_page import SettingsPageFactory
 
 MENU = (
     ("predictdem", "Predict DEM…"),
+    ("exportscene", "Export 3D scene…"),
     ("traingenerator", "Train generator…"),
     ("setupenvironment", "Set up machine-learning environment…"),
     ("environmentreport", "Machine-learning environment report…"),

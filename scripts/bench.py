@@ -30,7 +30,7 @@ from imagetodem_qgis.runtime.models import DEFAULT_MODEL
 _ROOT = Path(__file__).resolve().parents[1]
 _BATCH = 4
 _TIMED = 4096
-_MEMORY = (2048, 4096, 8192)
+_MEMORY = (4000, 20_000)
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the timed size")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=_ROOT / "build") as folder:
-        images = {size: _image(Path(folder) / f"image_{size}.tif", size) for size in _MEMORY}
+        images = {size: _image(Path(folder) / f"image_{size}.tif", size) for size in (_TIMED, *_MEMORY)}
         dem = Path(folder) / "dem.tif"
         model = shipped_models_folder() / DEFAULT_MODEL / ONNX_FILE
         rounds = [_round(images[_TIMED], dem, model) for _ in range(options.rounds)]

@@ -1,7 +1,8 @@
 """Predict DEM on a real image, from a shell to a picture: what ``make demo`` runs after installing.
 
 Makes the machine-learning environment (``imagetodem:setupenvironment``), predicts a DEM of the Rocky
-Mountains (``imagetodem:predictdem``), compares it with the true DEM and draws both.
+Mountains (``imagetodem:predictdem``), shows it beside the true DEM in three dimensions
+(``imagetodem:exportscene``), compares the two and draws them.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def demo(output: Path) -> None:
     scene = fetch_scene(output, environment_python(environment_folder()))
     dem, confidence, picture = output / "dem.tif", output / "confidence.tif", output / "demo.png"
     run_algorithm("predictdem", INPUT=scene.image, OUTPUT=dem, CONFIDENCE=confidence)
+    view = output / "scene.html"
+    run_algorithm("exportscene", DEM=dem, IMAGE=scene.image, REFERENCE=scene.dem, OUTPUT=view)
     figures = compare(dem, scene.image, scene.dem)
     draw(dem, scene.image, scene.dem, picture, "Image to DEM: an elevation surface from a single image")
     print("\nAgainst the true DEM, on its grid of 234 m (a row's name says what was fitted to it):\n")
@@ -72,6 +75,7 @@ def demo(output: Path) -> None:
         ("confidence", confidence),
         ("true DEM", scene.dem),
         ("picture", picture),
+        ("3D scene", view),
     ):
         print(f"{name:14} {path}")
 

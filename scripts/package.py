@@ -25,7 +25,10 @@ SIZE_LIMIT = 25_000_000
 
 _INSIDE = ("training", "model_weights", "metadata.txt", "LICENSE")
 _SUFFIXES = frozenset(
-    (".py", ".txt", ".md", ".svg", ".png", ".json", ".onnx", ".h5", ".keras", ".qml", ".html", ".ts", ".qm")
+    (
+        *(".py", ".txt", ".md", ".svg", ".png", ".json", ".onnx", ".h5", ".keras", ".qml"),
+        *(".html", ".css", ".js", ".model3", ".ts", ".qm"),
+    )
 )
 _LEFT_OUT = frozenset((".in",))
 """What requirements are pinned from: of use to who changes them only."""

@@ -159,10 +159,53 @@ def _first_plane_thrice(network: _Network) -> str:
     return network.node("Concat", plane, plane, plane, axis=3)
 
 
+def _second_plane_thrice(network: _Network) -> str:
+    """The second plane as three bands."""
+    plane = network.plane(1)
+    return network.node("Concat", plane, plane, plane, axis=3)
+
+
+def _second_plane_and_tile_mean(network: _Network) -> str:
+    """The second plane, and a constant that is each tile's own, added, taken away and left out."""
+    plane = network.plane(1)
+    mean = network.node("ReduceMean", plane, axes=[1, 2], keepdims=1)
+    bands = (network.node("Add", plane, mean), network.node("Sub", plane, mean), plane)
+    return network.node("Concat", *bands, axis=3)
+
+
+def _first_plane_of_next_column_thrice(network: _Network) -> str:
+    """The first plane of the pixel to the right as three bands: it tells how a tile was turned."""
+    plane = network.plane(0)
+    moved = network.node(
+        "Concat", network.part(plane, 2, 1, 2**31), network.part(plane, 2, -1, 2**31), axis=2
+    )
+    return network.node("Concat", moved, moved, moved, axis=3)
+
+
+def _second_plane_dark_at_its_border_thrice(network: _Network) -> str:
+    """The second plane's mean over 9 x 9 pixels, where those beyond the tile are 0, as three bands."""
+    import numpy as np
+
+    plane = network.node("Transpose", network.plane(1), perm=[0, 3, 1, 2])
+    kernel = network.constant(np.full((3, 1, 9, 9), 1.0 / 81.0))
+    return network.node("Transpose", network.node("Conv", plane, kernel, pads=[4] * 4), perm=[0, 2, 3, 1])
+
+
+def _planes_three_to_five(network: _Network) -> str:
+    """Three planes as they come."""
+    return network.part("tiles", 3, 2, 5)
+
+
 def _not_a_number(network: _Network) -> str:
     """The root of a negative number."""
     flat = network.node("Mul", network.relief(), network.constant(0.0))
     return network.node("Sqrt", network.node("Add", flat, network.constant(-1.0)))
+
+
+def _three_not_numbers(network: _Network) -> str:
+    """The root of a negative number as three bands."""
+    plane = _not_a_number(network)
+    return network.node("Concat", plane, plane, plane, axis=3)
 
 
 def _slow(network: _Network) -> str:
@@ -189,7 +232,13 @@ _NETWORKS = {
     "ground_sampling_distance": _ground_sampling_distance,
     "fourth_plane": _fourth_plane,
     "first_plane_thrice": _first_plane_thrice,
+    "second_plane_thrice": _second_plane_thrice,
+    "second_plane_and_tile_mean": _second_plane_and_tile_mean,
+    "first_plane_of_next_column_thrice": _first_plane_of_next_column_thrice,
+    "second_plane_dark_at_its_border_thrice": _second_plane_dark_at_its_border_thrice,
+    "planes_three_to_five": _planes_three_to_five,
     "not_a_number": _not_a_number,
+    "three_not_numbers": _three_not_numbers,
     "slow": _slow,
 }
 

@@ -17,17 +17,9 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
 )
 
-from imagetodem_qgis.core.card import DEM_TO_IMAGE, GUIDED, IMAGE_TO_DEM
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.image import Image, RasterError
-from imagetodem_qgis.runtime.models import (
-    Model,
-    ModelError,
-    installed_models,
-    open_installed_model,
-    open_model_file,
-)
 
 Parameters = dict[str, Any]
 
@@ -114,61 +106,34 @@ def window_of_extent(
     return window
 
 
-def opened_model(
+def check_destination(
     algorithm: QgsProcessingAlgorithm,
     parameters: Parameters,
     name: str,
-    file_name: str,
     context: QgsProcessingContext,
-    scratch: Path,
-) -> Model:
-    """The model that a file parameter names, else the installed one that an enumeration names.
-
-    Raises:
-        Refusal: it cannot be used.
-    """
-    path = algorithm.parameterAsFile(parameters, file_name, context)
-    chosen = file_name if path else name
-    try:
-        if path:
-            model = open_model_file(Path(path), scratch)
-        else:
-            model = open_installed_model(
-                algorithm.parameterAsEnumString(parameters, name, context) or _default_model()
-            )
-    except ModelError as error:
-        raise Refusal(chosen, str(error)) from error
-    if model.card.task == DEM_TO_IMAGE:
-        raise Refusal(chosen, f"'{model.card.name}' predicts an image from a DEM, not a DEM from an image")
-    if model.card.task == GUIDED:
-        raise Refusal(
-            chosen,
-            f"'{model.card.name}' takes a coarse DEM beside the image; choose one that takes the image alone",
-        )
-    return model
-
-
-def check_destination(
-    algorithm: QgsProcessingAlgorithm, parameters: Parameters, name: str, context: QgsProcessingContext
+    suffixes: tuple[str, ...] = (".tif", ".tiff"),
 ) -> None:
     """Refuse an output file that could not be written in the end.
 
     Raises:
-        Refusal: the name does not end in .tif, the folder is missing or cannot be written to, or the file is
-            the image or an output declared earlier.
+        Refusal: the name does not end in one of the suffixes, the folder is missing or cannot be written to,
+            or the file is one that is read or an output declared earlier.
     """
     path = destination(parameters, name, context)
     if path is None:
         return
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise Refusal(name, f"{path} does not end in .tif: the output is a GeoTIFF")
+    if path.suffix.lower() not in suffixes:
+        kind = "a GeoTIFF" if ".tif" in suffixes else "a page of HTML"
+        raise Refusal(name, f"{path} does not end in {suffixes[0]}: the output is {kind}")
     if not path.parent.is_dir():
         raise Refusal(name, f"the folder {path.parent} does not exist: make it, or choose another")
     if path.is_dir():
         raise Refusal(name, f"{path} is a folder: give a file")
-    layer = algorithm.parameterAsRasterLayer(parameters, "INPUT", context)
-    if layer is not None and path.exists() and _same_file(layer.source(), path):
-        raise Refusal(name, f"{path} is the image itself: choose another file")
+    for read in (one.name() for one in algorithm.parameterDefinitions() if one.type() == "raster"):
+        layer = algorithm.parameterAsRasterLayer(parameters, read, context)
+        if layer is not None and path.exists() and _same_file(layer.source(), path):
+            what = "the image itself" if read == "INPUT" else f"the file of {read}"
+            raise Refusal(name, f"{path} is {what}: choose another file")
     for other in algorithm.destinationParameterDefinitions():
         if other.name() == name:
             break
@@ -194,13 +159,6 @@ def destination(parameters: Parameters, name: str, context: QgsProcessingContext
     if not isinstance(value, str) or not value or value == QgsProcessing.TEMPORARY_OUTPUT:
         return None
     return Path(value)
-
-
-def _default_model() -> str:
-    models = installed_models(IMAGE_TO_DEM)
-    if not models:
-        raise ModelError("no model is installed: give one with MODEL_FILE")
-    return models[0]
 
 
 def _with_bands(source: str, bands: Any, bands_name: str) -> Image:

@@ -10,10 +10,11 @@ from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessin
 
 from imagetodem_qgis.algorithms import prediction_parameters as parameter
 from imagetodem_qgis.algorithms.base import ImageToDemAlgorithm
-from imagetodem_qgis.algorithms.inputs import Refusal
+from imagetodem_qgis.algorithms.inputs import Refusal, destination
 from imagetodem_qgis.algorithms.listener import FeedbackListener
 from imagetodem_qgis.prediction.predict import predict_dem
 from imagetodem_qgis.prediction.request import Cancelled, Request
+from imagetodem_qgis.prediction.unfinished import unfinished_folder
 from imagetodem_qgis.raster.image import RasterError
 from imagetodem_qgis.runtime.client import WorkerCancelled, WorkerError
 from imagetodem_qgis.runtime.interpreter import InterpreterError
@@ -42,11 +43,11 @@ class PredictDemAlgorithm(ImageToDemAlgorithm):
     SHORT_HELP = (
         "Predicts an elevation surface from a single RGB satellite or aerial image with a pix2pix generator "
         "(Panagiotou et al. 2020, doi 10.3390/rs12122002).\n\n"
-        "The answer is metres of relief around 0, not metres above sea level, and it is an educated "
-        "guess: elevation "
-        "from one image is ill-posed. Where a free global DEM is current, that DEM is more accurate. "
-        "Use this where "
-        "terrain has changed or no DEM exists, for archives, other planets, teaching and synthetic terrain. "
+        "Without known heights the answer is metres of relief around 0; with a coarse DEM or control points "
+        "it is metres above their zero. It is an educated guess: elevation from one image is ill-posed. "
+        "Where a free global DEM is current, that DEM is more accurate. Use this where terrain has changed "
+        "or no DEM exists, for archives, other planets, teaching and synthetic terrain, and to add detail to "
+        "a coarse DEM. "
         "Ask for CONFIDENCE to see how far to trust each pixel.\n\n"
         "The first run needs the machine-learning environment: run 'Set up machine-learning "
         "environment' once."
@@ -67,6 +68,7 @@ class PredictDemAlgorithm(ImageToDemAlgorithm):
                 result = predict_dem(request, FeedbackListener(feedback))
                 written = _styled(request, context)
             except (Cancelled, WorkerCancelled):
+                self._tell_what_is_kept(parameters, context, feedback)
                 return {}
             except (Refusal, RasterError, InterpreterError, WorkerError, OSError) as error:
                 raise QgsProcessingException(str(error)) from error
@@ -76,6 +78,17 @@ class PredictDemAlgorithm(ImageToDemAlgorithm):
             parameter.MINIMUM: result.minimum,
             parameter.MAXIMUM: result.maximum,
         }
+
+    def _tell_what_is_kept(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        output = destination(parameters, parameter.OUTPUT, context)
+        if output is not None and unfinished_folder(output).is_dir():
+            feedback.pushInfo(
+                f"The tiles that are done are kept in {unfinished_folder(output)}: with the same OUTPUT and "
+                "the same parameters the next run goes on from there. Remove the folder if there is to be "
+                "none."
+            )
 
 
 def _styled(request: Request, context: QgsProcessingContext) -> dict[str, str]:

@@ -25,13 +25,16 @@ from imagetodem_qgis.algorithms.inputs import (
     advanced,
     check_destination,
     opened_image,
-    opened_model,
     window_of_extent,
 )
-from imagetodem_qgis.core.card import IMAGE_TO_DEM
+from imagetodem_qgis.algorithms.known_heights import HELP as _KNOWN_HELP
+from imagetodem_qgis.algorithms.known_heights import known_height_parameters, known_heights
+from imagetodem_qgis.algorithms.model_input import AUTOMATIC, model_choices, opened_model
+from imagetodem_qgis.core.card import CardError
+from imagetodem_qgis.core.confidence import doubt_of
 from imagetodem_qgis.prediction.request import Request
 from imagetodem_qgis.runtime.interpreter import find_interpreter, require_engine
-from imagetodem_qgis.runtime.models import ModelError, installed_models
+from imagetodem_qgis.runtime.models import Model, ModelError
 from imagetodem_qgis.runtime.settings import python_setting
 
 INPUT = "INPUT"
@@ -63,7 +66,8 @@ _HELP = {
     BANDS: "Three bands in the order red, green, blue. Left empty, the bands' colour interpretation "
     "decides, else "
     "bands 1, 2, 3.",
-    MODEL: "An installed model.",
+    MODEL: "An installed model. 'automatic' takes the default, or with a reference DEM one that is guided by "
+    "it, where such a model is installed.",
     MODEL_FILE: "Takes the place of 'Model': a model's folder or its model.json, a .zip of one, an "
     ".onnx file with its "
     "card beside it, a .keras file, or a SavedModel folder of the original project (or its saved_model.pb).",
@@ -78,9 +82,13 @@ _HELP = {
     "only it can load.",
     DEVICE: "'automatic' takes a GPU where the engine has one, else the processor.",
     OVERLAP: "Least overlap of neighbouring tiles, in percent of a tile's side. More is smoother and slower.",
-    BATCH_SIZE: "Tiles given to the engine at once. It changes speed and memory, never the answer.",
-    OUTPUT: "A Float32 GeoTIFF: metres of relief around 0.",
-    CONFIDENCE: "A Float32 GeoTIFF of one standard deviation of the height in each pixel, in the DEM's unit.",
+    BATCH_SIZE: "Tiles given to the engine at once. It changes speed and memory, never the answer. Left "
+    "empty, the quickest is found on the first tiles.",
+    OUTPUT: "A Float32 GeoTIFF: metres of relief around 0, or with known heights metres above their zero.",
+    CONFIDENCE: "A Float32 GeoTIFF of one standard deviation of the height in each pixel, in the DEM's unit: "
+    "from how far the answers to transformed copies of a tile and those of overlapping tiles lie apart. It "
+    "takes twice the time or more.",
+    **_KNOWN_HELP,
 }
 
 
@@ -95,23 +103,22 @@ def declare(algorithm: Any) -> None:
 
 
 def _parameters(tr: Any) -> list[QgsProcessingParameterDefinition]:
-    models = installed_models(IMAGE_TO_DEM)
-    default = models[0] if models else None
     number = QgsProcessingParameterNumber
     azimuth = number(SUN_AZIMUTH, tr("Sun azimuth (degrees)"), number.Double, None, True, 0.0, 360.0)
     return [
         QgsProcessingParameterRasterLayer(INPUT, tr("Image")),
         QgsProcessingParameterBand(BANDS, tr("Red, green and blue band"), None, INPUT, True, True),
-        QgsProcessingParameterEnum(MODEL, tr("Model"), models, False, default, True, True),
+        QgsProcessingParameterEnum(MODEL, tr("Model"), model_choices(), False, AUTOMATIC, True, True),
         QgsProcessingParameterFile(
             MODEL_FILE, tr("Model from a file"), optional=True, fileFilter=_MODEL_FILTER
         ),
         QgsProcessingParameterExtent(EXTENT, tr("Extent"), optional=True),
+        *known_height_parameters(tr),
         advanced(azimuth),
         advanced(QgsProcessingParameterEnum(ENGINE, tr("Engine"), _ENGINES, False, _ENGINES[0], False, True)),
         advanced(QgsProcessingParameterEnum(DEVICE, tr("Device"), _DEVICES, False, _DEVICES[0], False, True)),
         advanced(number(OVERLAP, tr("Overlap of tiles (%)"), number.Integer, 25, False, 5, 75)),
-        advanced(number(BATCH_SIZE, tr("Batch size"), number.Integer, 4, False, 1, 256)),
+        advanced(number(BATCH_SIZE, tr("Batch size"), number.Integer, None, True, 1, 256)),
         QgsProcessingParameterRasterDestination(OUTPUT, tr("DEM")),
         QgsProcessingParameterRasterDestination(CONFIDENCE, tr("Confidence"), None, True, False),
     ]
@@ -139,11 +146,12 @@ def request_of(
         Refusal: a parameter cannot be used.
         InterpreterError: there is no interpreter with the engine; the message says what to run.
     """
-    image, window, model, engine = _opened(algorithm, parameters, context, scratch)
+    image, window, model, engine, known = _opened(algorithm, parameters, context, scratch)
     interpreter = find_interpreter(python_setting())
     require_engine(interpreter, engine)
     confidence = algorithm.parameterAsOutputLayer(parameters, CONFIDENCE, context)
     has_azimuth = parameters.get(SUN_AZIMUTH) is not None
+    has_batch_size = parameters.get(BATCH_SIZE) is not None
     return Request(
         image=image,
         window=window,
@@ -152,12 +160,20 @@ def request_of(
         engine=engine,
         device=algorithm.parameterAsEnumString(parameters, DEVICE, context),
         overlap=algorithm.parameterAsInt(parameters, OVERLAP, context) / 100.0,
-        batch_size=algorithm.parameterAsInt(parameters, BATCH_SIZE, context),
+        batch_size=algorithm.parameterAsInt(parameters, BATCH_SIZE, context) if has_batch_size else 0,
         sun_azimuth=algorithm.parameterAsDouble(parameters, SUN_AZIMUTH, context) if has_azimuth else None,
         output=Path(algorithm.parameterAsOutputLayer(parameters, OUTPUT, context)),
         confidence=Path(confidence) if confidence else None,
         scratch=scratch,
+        known=known,
     )
+
+
+def _check_doubt(model: Model) -> None:
+    try:
+        doubt_of(model.card)
+    except CardError as error:
+        raise Refusal(CONFIDENCE, f"{error}: install the model again, or leave this empty") from error
 
 
 def _opened(
@@ -170,8 +186,7 @@ def _opened(
         engine = model.engine(algorithm.parameterAsEnumString(parameters, ENGINE, context))
     except ModelError as error:
         raise Refusal(ENGINE, str(error)) from error
-    if parameters.get(CONFIDENCE) and "log_scale" not in model.card.outputs:
-        raise Refusal(
-            CONFIDENCE, f"the model '{model.card.name}' does not predict its spread: leave it empty"
-        )
-    return image, window, model, engine
+    if parameters.get(CONFIDENCE):
+        _check_doubt(model)
+    known = known_heights(algorithm, parameters, context, image.grid.cropped(window), scratch)
+    return image, window, model, engine, known

@@ -50,7 +50,8 @@ _MODEL_FILTER = "Models (*.zip model.json);;All files (*)"
 
 _HELP = {
     DATASET: "A folder of pairs: images/<id>.tif, dems/<id>.tif on the same grid, and dataset.json, which "
-    "says of each pair whether it is for training or for validation. Pairs of one area must share a split.",
+    "says of each pair whether it is for training or for validation. Pairs of one area must share a split. "
+    "Or a folder with an .npz file of the original project.",
     START_FROM: "An installed model to go on from (fine-tuning): minutes on a few dozen pairs of your "
     "region, not hours. Its name; a script may give a model's folder as well. Left empty, training begins "
     "from nothing.",

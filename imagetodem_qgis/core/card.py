@@ -18,6 +18,10 @@ LOG_GSD = "log_ground_sampling_distance"
 COARSE_DEM = "coarse_dem"
 """Input plane: a coarse DEM, resampled smoothly to the image's grid, around the tile's mean, in pixels."""
 
+LOG_CELL = "log_coarse_cell"
+"""Input plane: ln(side of the coarse DEM's cells in pixels / 16): what the coarse DEM cannot hold, a network
+cannot see in it."""
+
 RELIEF = "relief"
 """Input plane: height relative to the tile's mean, in units of a pixel."""
 
@@ -37,7 +41,7 @@ GUIDED = "guided"
 _COLOURS = ("red", "green", "blue")
 _HEIGHTS = ("height", "log_scale")
 _INPUTS = {
-    IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_GSD),
+    IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_CELL, LOG_GSD),
     DEM_TO_IMAGE: (RELIEF, ELEVATION, *PALETTE, LOG_GSD),
 }
 _REQUIRED_INPUTS = {IMAGE_TO_DEM: _COLOURS, DEM_TO_IMAGE: (RELIEF,)}

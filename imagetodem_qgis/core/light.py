@@ -6,6 +6,8 @@ ridge (the "crater illusion"). Azimuths are in degrees clockwise from the top of
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,15 @@ from numpy.typing import NDArray
 
 NORTHERN_MORNING_AZIMUTH = 145.0
 SOUTHERN_MORNING_AZIMUTH = 35.0
+
+SUN_AZIMUTH_KEYS = (
+    "SUN_AZIMUTH",
+    "MEAN_SOLAR_AZIMUTH_ANGLE",
+    "MEAN_SUN_AZIMUTH_ANGLE",
+    "view:sun_azimuth",
+    "SunAzimuth",
+)
+"""Items of a raster's metadata that tell where the sun stood, the first that is there counts."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,18 @@ def symmetry_towards(image_azimuth: float, model_azimuth: float) -> Symmetry:
         return round(angular_distance(symmetry.azimuth(image_azimuth), model_azimuth), 6)
 
     return min(all_symmetries(), key=distance)
+
+
+def recorded_azimuth(items: Mapping[str, str | None]) -> float | None:
+    """The sun's azimuth that a raster's metadata tell, degrees clockwise from north in [0, 360)."""
+    for key in SUN_AZIMUTH_KEYS:
+        try:
+            azimuth = float(items.get(key) or "nan")
+        except ValueError:
+            continue
+        if math.isfinite(azimuth):
+            return azimuth % 360.0
+    return None
 
 
 def default_azimuth(latitude: float) -> float:

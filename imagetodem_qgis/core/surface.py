@@ -1,12 +1,15 @@
-"""One surface from tiles whose heights are each known up to a constant.
+"""One surface from tiles whose heights are each known up to an offset and a gain.
 
-Every pair of overlapping tiles gives an observation of the difference of their offsets; the worker solves all
-of them together (``imagetodem_qgis/worker/solve.py``), and the tiles, lifted by their offsets, are averaged.
+Every pair of overlapping tiles, and every known height in a tile, gives an observation; the worker solves all
+of them together (``imagetodem_qgis/worker/solve.py``), and the tiles, brought to their levels, are averaged.
+``docs/surface.md`` has the equations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +18,79 @@ from imagetodem_qgis.core.tiling import Window
 
 FloatArray = NDArray[np.float32]
 
-_LEAST_VARIANCE = 1e-4
-"""Square of the disagreement in pixels below which overlaps are trusted alike: a hundredth of a pixel."""
+_COMPARED_PIXELS = 500
+"""Of an overlap, at least where it has so many; its heights are smooth, so that more tell little more."""
+_PLACE = 64.0
+"""Pixels that make one independent place, as far as a network's errors go: squares of 8 × 8."""
+_FAR = 3.0
+"""Robust deviations at which a pixel counts a quarter."""
+
+
+GAINS = "gains"
+"""Key of a card: true where the scale of the model's heights differs from tile to tile."""
 
 
 @dataclass(frozen=True)
 class OverlapObservation:
-    """What an overlap tells of two tiles' offsets: ``offset[first] - offset[second] ≈ difference``.
+    """What an overlap tells of two tiles' levels, by its pixels' robust moments.
 
     Attributes:
         first: index of a tile.
         second: index of another.
-        difference: weighted mean of the second tile's heights minus the first's, in the network's unit.
-        weight: inverse variance of that mean up to a common factor.
+        first_mean: mean of the first tile's heights in the overlap, in the network's unit.
+        second_mean: of the second's.
+        first_deviation: standard deviation of the first tile's heights in the overlap.
+        second_deviation: of the second's.
+        correlation: of the two.
+        variance: of the difference of the two.
+        places: independent places that these come from.
     """
 
     first: int
     second: int
-    difference: float
-    weight: float
+    first_mean: float
+    second_mean: float
+    first_deviation: float
+    second_deviation: float
+    correlation: float
+    variance: float
+    places: float
+
+
+@dataclass(frozen=True)
+class AnchorObservation:
+    """What a known height tells of a tile's level.
+
+    Attributes:
+        tile: its index.
+        height: of the tile there, in the network's unit.
+        known: height that it ought to have, in the same unit.
+        variance: of their difference once the tile is at its level.
+    """
+
+    tile: int
+    height: float
+    known: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What brings tiles to one surface: ``gain · height + offset``.
+
+    Attributes:
+        offsets: (tiles,) float64, in the network's unit.
+        gains: (tiles,) float64.
+        trust: (tiles,) float64, what their blending weights are multiplied with, above 0 and at most 1.
+    """
+
+    offsets: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    trust: NDArray[np.float64]
+
+    def of(self, indices: list[int]) -> Levels:
+        """The levels of some tiles, in that order."""
+        return Levels(self.offsets[indices], self.gains[indices], self.trust[indices])
 
 
 @dataclass(frozen=True)
@@ -54,20 +111,87 @@ class PlacedTile:
 
 
 def observe_overlap(first: int, one: PlacedTile, second: int, other: PlacedTile) -> OverlapObservation | None:
-    """Compare two tiles where they overlap; ``None`` where they share no known pixel."""
+    """Compare two tiles where they overlap; ``None`` where they share no known pixel.
+
+    Pixels whose difference is far from the others' count less (Cauchy's weights, Holland & Welsch 1977):
+    where a lake or a cloud makes two tiles differ in part of their overlap, the rest decides.
+    """
     shared = one.window.intersection(other.window)
     if shared.is_empty():
         return None
     in_one, in_other = shared.within(one.window), shared.within(other.window)
-    weights = one.weights[in_one] * other.weights[in_other]
-    total = float(weights.sum())
-    if total <= 0.0:
+    step = max(1, math.isqrt(shared.rows * shared.columns // _COMPARED_PIXELS))
+    samples = _samples(one, in_one, other, in_other, step)
+    if len(samples) == 0 and step > 1:
+        step = 1
+        samples = _samples(one, in_one, other, in_other, step)
+    if len(samples) == 0:
         return None
-    difference = other.heights[in_other] - one.heights[in_one]
-    mean = float(np.vdot(weights, difference)) / total
-    difference -= mean
-    variance = float(np.vdot(weights, difference * difference)) / total
-    return OverlapObservation(first, second, mean, total / (variance + _LEAST_VARIANCE))
+    weights, heights, others = samples.T
+    share = weights * cauchy_weights(others - heights)
+    total = float(share.sum())
+    share /= total
+    mean, other_mean = float(share @ heights), float(share @ others)
+    heights -= mean
+    others -= other_mean
+    weighted = share * heights
+    variance, covariance = float(weighted @ heights), float(weighted @ others)
+    other_variance = float(share @ (others * others))
+    product = math.sqrt(variance * other_variance)
+    return OverlapObservation(
+        first,
+        second,
+        mean,
+        other_mean,
+        math.sqrt(variance),
+        math.sqrt(other_variance),
+        covariance / product if product > 0.0 else 0.0,
+        max(0.0, variance + other_variance - 2.0 * covariance),
+        total * step**2 / _PLACE,
+    )
+
+
+def observation_arrays(
+    overlaps: Sequence[OverlapObservation], anchors: Sequence[AnchorObservation]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Observations as the solve takes them: ``pairs``, ``overlaps``, ``anchored`` and ``anchors`` of
+    :func:`imagetodem_qgis.worker.solve.solve_levels`."""
+    seen, known = [astuple(one) for one in overlaps], [astuple(one) for one in anchors]
+    return (
+        np.array([one[:2] for one in seen], np.int64).reshape(-1, 2),
+        np.array([one[2:] for one in seen], np.float64).reshape(-1, 7),
+        np.array([one[0] for one in known], np.int64),
+        np.array([one[1:] for one in known], np.float64).reshape(-1, 3),
+    )
+
+
+def cauchy_weights(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights that fall with the distance from the median, (n,) from 0 to 1."""
+    distance = np.abs(differences - _median(differences))
+    scale = 1.4826 * float(_median(distance))
+    if scale <= 0.0:
+        return np.ones(len(differences))
+    distance *= math.sqrt(3.0) / (_FAR * scale)
+    return np.asarray(1.0 / (1.0 + distance * distance))
+
+
+def _samples(
+    one: PlacedTile, in_one: tuple[slice, slice], other: PlacedTile, in_other: tuple[slice, slice], step: int
+) -> NDArray[np.float64]:
+    """Weight and the two tiles' heights at every ``step``-th pixel of an overlap that both know, (n, 3)."""
+    first, second = (
+        (tile.weights[part], tile.heights[part]) for tile, part in ((one, in_one), (other, in_other))
+    )
+    every = (slice(step // 2, None, step), slice(step // 2, None, step))
+    weights = first[0][every] * second[0][every]
+    samples = np.stack([weights, first[1][every], second[1][every]], axis=-1).reshape(-1, 3)
+    return samples[samples[:, 0] > 0.0].astype(np.float64)
+
+
+def _median(values: NDArray[np.float64]) -> np.float64:
+    """The upper median; NumPy's own takes many times as long over so few values."""
+    middle = len(values) // 2
+    return np.float64(np.partition(values, middle)[middle])
 
 
 @dataclass(frozen=True)
@@ -83,13 +207,14 @@ class BlendedBlock:
     spread: FloatArray | None
 
 
-def blend(block: Window, tiles: list[PlacedTile], offsets: NDArray[np.float64]) -> BlendedBlock:
-    """Average the tiles over a block of the raster, each lifted by its offset.
+def blend(block: Window, tiles: list[PlacedTile], levels: Levels, overlaps: float = 1.0) -> BlendedBlock:
+    """Average the tiles over a block of the raster, each brought to its level.
 
     Args:
         block: the pixels to fill.
         tiles: those that touch it.
-        offsets: one per tile, in the tiles' unit.
+        levels: of these tiles.
+        overlaps: weight of the variance among the tiles in the spread.
 
     Returns:
         Weighted means of the heights, and for the spread the root of the weighted mean of the tiles'
@@ -98,13 +223,14 @@ def blend(block: Window, tiles: list[PlacedTile], offsets: NDArray[np.float64]) 
     shape = (block.rows, block.columns)
     total, heights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     with_spread = bool(tiles) and tiles[0].spread is not None
-    for tile, offset in zip(tiles, offsets):
+    parts = (values.astype(np.float32) for values in (levels.offsets, levels.gains, levels.trust))
+    placed = list(zip(tiles, *parts))
+    for tile, offset, gain, trust in placed:
         shared = tile.window.intersection(block)
         here, there = shared.within(block), shared.within(tile.window)
-        weights = tile.weights[there]
-        lifted = tile.heights[there] + np.float32(offset)
+        weights = tile.weights[there] * trust
         total[here] += weights
-        heights[here] += weights * lifted
+        heights[here] += weights * (tile.heights[there] * gain + offset)
     with np.errstate(invalid="ignore", divide="ignore"):
         heights /= total
     if not with_spread:
@@ -112,11 +238,11 @@ def blend(block: Window, tiles: list[PlacedTile], offsets: NDArray[np.float64]) 
     squares = np.zeros(shape, np.float32)
     # A second pass, around the blended heights: squares around 0 would lose small spreads to rounding on high
     # ground.
-    for tile, offset in zip(tiles, offsets):
+    for tile, offset, gain, trust in placed:
         shared = tile.window.intersection(block)
         here, there = shared.within(block), shared.within(tile.window)
-        departure = tile.heights[there] + np.float32(offset) - heights[here]
-        deviation = tile.spread[there] if tile.spread is not None else np.float32(0.0)
-        squares[here] += tile.weights[there] * (departure**2 + deviation**2)
+        departure = tile.heights[there] * gain + offset - heights[here]
+        deviation = tile.spread[there] * gain if tile.spread is not None else np.float32(0.0)
+        squares[here] += tile.weights[there] * trust * (np.float32(overlaps) * departure**2 + deviation**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return BlendedBlock(heights, np.sqrt(squares / total))

@@ -29,6 +29,12 @@ class Window:
         right = min(self.column + self.columns, other.column + other.columns)
         return Window(row, column, max(0, bottom - row), max(0, right - column))
 
+    def widened(self, margin: int) -> Window:
+        """The window with so many pixels more on each side."""
+        return Window(
+            self.row - margin, self.column - margin, self.rows + 2 * margin, self.columns + 2 * margin
+        )
+
     def is_empty(self) -> bool:
         """Whether the window holds no pixel."""
         return self.rows == 0 or self.columns == 0

@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 
 from imagetodem_qgis.core.card import ModelCard
+from imagetodem_qgis.core.grid import Ground, PixelGrid
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
 from imagetodem_qgis.core.tiling import TilePlan, plan_tiles
 from imagetodem_qgis.prediction.request import Listener, Request
-from imagetodem_qgis.raster.grid import Grid, Ground
 
 _FAR = 1.25
 """Factor beyond the training's ground sampling distances from which an image is resampled to them."""
@@ -35,8 +35,8 @@ class Frame:
         scale: unit of the output for one unit of the network.
     """
 
-    grid: Grid
-    work: Grid
+    grid: PixelGrid
+    work: PixelGrid
     gsd: float
     plan: TilePlan
     symmetry: Symmetry
@@ -73,13 +73,16 @@ def frame_of(request: Request, listener: Listener) -> Frame:
         )
     else:
         unit, scale = "m", gsd
-        listener.say(
-            "Without known heights the DEM holds metres of relief around 0, not metres above sea level."
-        )
+        if request.known is None:
+            listener.say(
+                "Without known heights the DEM holds metres of relief around 0, not metres above sea level."
+            )
     return Frame(grid, work, gsd, plan, symmetry, sun, unit, scale)
 
 
-def _work_grid(grid: Grid, ground: Ground | None, card: ModelCard, listener: Listener) -> tuple[Grid, float]:
+def _work_grid(
+    grid: PixelGrid, ground: Ground | None, card: ModelCard, listener: Listener
+) -> tuple[PixelGrid, float]:
     if ground is None:
         return grid, card.typical_gsd()
     across, down = ground.pixel_size()
@@ -97,14 +100,12 @@ def _work_grid(grid: Grid, ground: Ground | None, card: ModelCard, listener: Lis
         return grid, own
     rows = max(1, round(grid.rows * down / wanted))
     columns = max(1, round(grid.columns * across / wanted))
-    left, a, b, top, d, e = grid.geotransform
     wide, high = grid.columns / columns, grid.rows / rows
-    work = Grid(columns, rows, (left, a * wide, b * high, top, d * wide, e * high), grid.crs)
-    return work, math.sqrt((across * wide) * (down * high))
+    return grid.resampled(rows, columns), math.sqrt((across * wide) * (down * high))
 
 
 def _light(
-    request: Request, grid: Grid, ground: Ground | None, card: ModelCard, listener: Listener
+    request: Request, grid: PixelGrid, ground: Ground | None, card: ModelCard, listener: Listener
 ) -> tuple[Symmetry, str]:
     if request.sun_azimuth is not None:
         azimuth, source = request.sun_azimuth, "as given"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from imagetodem_qgis.core.tiling import Window
-from imagetodem_qgis.raster.image import Image
+from imagetodem_qgis.prediction.anchors import KnownHeights
+from imagetodem_qgis.prediction.rasters import ColourImage
 from imagetodem_qgis.runtime.models import Model
 
 
@@ -46,14 +47,15 @@ class Request:
         engine: ``onnxruntime`` or ``tensorflow``.
         device: ``automatic``, ``cpu`` or ``gpu``.
         overlap: of neighbouring tiles, as a share of their side, 0 to below 1.
-        batch_size: tiles given to the engine at once.
+        batch_size: tiles given to the engine at once; 0 to find the quickest.
         sun_azimuth: degrees clockwise from north, if the user knows it.
         output: of the DEM.
         confidence: of the raster of standard deviations, if wanted.
         scratch: an existing folder for temporary files.
+        known: heights that are known already, if any.
     """
 
-    image: Image
+    image: ColourImage
     window: Window
     model: Model
     interpreter: Path
@@ -65,6 +67,7 @@ class Request:
     output: Path
     confidence: Path | None
     scratch: Path
+    known: KnownHeights | None = None
 
 
 @dataclass(frozen=True)

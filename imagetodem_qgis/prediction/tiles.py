@@ -3,150 +3,192 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import LOG_GSD, ModelCard
-from imagetodem_qgis.core.stretch import Stretch
-from imagetodem_qgis.core.surface import OverlapObservation, PlacedTile, observe_overlap
-from imagetodem_qgis.core.tiling import pad_to_tile
-from imagetodem_qgis.prediction.frame import Frame
+from imagetodem_qgis.core.surface import AnchorObservation, OverlapObservation, PlacedTile, observe_overlap
+from imagetodem_qgis.core.tiling import TilePlan
+from imagetodem_qgis.prediction.anchors import Anchoring
+from imagetodem_qgis.prediction.answers import AnswerError, Answers
+from imagetodem_qgis.prediction.copies import TileCopies
+from imagetodem_qgis.prediction.pace import Pace, Setting
+from imagetodem_qgis.prediction.planes import TilePlanes
+from imagetodem_qgis.prediction.rasters import Reader
 from imagetodem_qgis.prediction.request import Cancelled, Listener
 from imagetodem_qgis.prediction.store import TileStore
-from imagetodem_qgis.raster.image import BandReader
-from imagetodem_qgis.runtime.client import WorkerClient, WorkerError
+from imagetodem_qgis.runtime.client import WorkerError
+from imagetodem_qgis.worker.protocol import Message
 
 FloatArray = NDArray[np.float32]
 
-_REFERENCE_GSD = 100.0
 _BATCHES_AHEAD = 2
-_LAPLACE_DEVIATION = np.float32(np.sqrt(2.0))
-"""Standard deviation of a Laplace distribution of scale 1."""
+_AREA, _OVERLAPS, _ANCHORS = "area", "overlaps", "anchors"
+_FAR_APART = 16
+"""Pixels between those that tell nearly every tile from one of a single colour."""
+
+
+class Asked(Protocol):
+    """Takes requests, and answers them in order; see :class:`imagetodem_qgis.runtime.client.WorkerClient`."""
+
+    def send(self, header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> None:
+        """Send a request without waiting for its answer."""
+
+    def receive(self) -> Message:
+        """Wait for the next answer."""
+
+    def ask(self, header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> Message:
+        """Send a request and wait for its answer."""
 
 
 class _TileInput(NamedTuple):
     index: int
     planes: FloatArray
     valid: NDArray[np.bool_]
-    flat: bool
+    is_flat: bool
 
 
 class TileRun:
-    """Predicts all tiles of a frame.
+    """Predicts all tiles of a plan that are not in the store yet.
+
+    Args:
+        plan: of the tiles.
+        planes: makes the network's input.
+        copies: that the network is shown of each tile.
+        answers: makes heights of the network's answers.
+        reader: of the image, in the plan's pixels.
+        store: keeps the tiles.
+        anchoring: known heights, if any.
 
     Attributes:
-        observations: what the overlaps tell of the tiles' offsets.
+        observations: what the overlaps tell of the tiles' levels.
+        anchors: what known heights tell of them.
         areas: known pixels of each tile of the plan, float64.
     """
 
     def __init__(
         self,
-        frame: Frame,
-        card: ModelCard,
-        reader: BandReader,
-        stretch: Stretch,
+        plan: TilePlan,
+        planes: TilePlanes,
+        copies: TileCopies,
+        answers: Answers,
+        reader: Reader,
         store: TileStore,
-        spread: bool,
+        anchoring: Anchoring | None = None,
     ) -> None:
-        self._frame, self._card, self._reader = frame, card, reader
-        self._stretch, self._store, self._spread = stretch, store, spread
+        self._plan, self._planes, self._copies, self._answers = plan, planes, copies, answers
+        self._reader, self._store, self._anchoring = reader, store, anchoring
         self.observations: list[OverlapObservation] = []
-        self.areas = np.zeros(len(frame.plan))
+        self.anchors: list[AnchorObservation] = []
+        self.areas = np.zeros(len(plan))
 
-    def run(self, worker: WorkerClient, batch_size: int, listener: Listener) -> None:
-        """Send every tile that holds a known pixel through the worker.
+    def take_up(self, listener: Listener) -> None:
+        """Take up what an earlier run kept in the store.
 
         Raises:
             Cancelled: the user cancelled.
+        """
+        for index, remarks in self._store.replay(listener.is_cancelled):
+            self.areas[index] = remarks[_AREA]
+            self.observations += [OverlapObservation(*values) for values in remarks[_OVERLAPS]]
+            self.anchors += [AnchorObservation(*values) for values in remarks[_ANCHORS]]
+        if listener.is_cancelled():
+            raise Cancelled()
+
+    def run(
+        self, worker: Asked, pace: Pace, listener: Listener, indices: Sequence[int] | None = None
+    ) -> None:
+        """Send every tile that holds a known pixel and is not kept yet through the worker.
+
+        Args:
+            worker: runs the network.
+            pace: tells how many tiles at once.
+            listener: is told of the progress.
+            indices: of the tiles, in ascending order; all of the plan if not given.
+
+        Raises:
+            Cancelled: the user cancelled.
+            OSError: the disk is full.
             WorkerError: the worker died or refused, or the network's answers are none.
         """
-        under_way: deque[list[_TileInput]] = deque()
-        for batch in _in_batches(self._inputs(listener), batch_size):
-            worker.send({"type": "predict"}, [np.stack([tile.planes for tile in batch])])
-            under_way.append(batch)
-            if len(under_way) > _BATCHES_AHEAD:
-                self._collect(worker, under_way.popleft(), listener)
-        while under_way:
-            self._collect(worker, under_way.popleft(), listener)
+        under_way: deque[tuple[Setting, list[_TileInput]]] = deque()
+        inputs = self._inputs(range(len(self._plan)) if indices is None else indices, listener)
+        while True:
+            setting = pace.next()
+            batch = list(islice(inputs, setting.batch))
+            if batch:
+                shown = [copy for tile in batch for copy in self._copies.of(tile.planes)]
+                worker.send({"type": "predict", "threads": setting.threads}, [np.stack(shown)])
+                under_way.append((setting, batch))
+            if not under_way:
+                return
+            if len(under_way) > _BATCHES_AHEAD or not batch:
+                self._collect(worker, *under_way.popleft(), pace, listener)
 
-    def _inputs(self, listener: Listener) -> Iterator[_TileInput]:
-        for index in range(len(self._frame.plan)):
+    def _inputs(self, indices: Sequence[int], listener: Listener) -> Iterator[_TileInput]:
+        for index in indices:
             if listener.is_cancelled():
                 raise Cancelled()
-            values, valid = self._reader.read(self._frame.plan.window(index))
-            if valid.any():
-                known = values[valid]
-                flat = bool((known == known[0]).all())
-                yield _TileInput(index, self._planes(values, valid), valid, flat)
+            if self._store.is_done(index):
+                continue
+            window = self._plan.window(index)
+            values, valid = self._reader.read(window)
+            if not valid.any():
+                self._store.leave_out(index)
+                continue
+            yield _TileInput(index, self._planes.of(window, values, valid), valid, _is_flat(values, valid))
 
-    def _planes(self, values: NDArray[np.generic], valid: NDArray[np.bool_]) -> FloatArray:
-        """The network's input of one tile, turned towards its light."""
-        stretched = self._stretch.apply(values)
-        if not valid.all():
-            # The middle of the range is what training fills unknown pixels with.
-            stretched[~valid] = 0.0
-        turned = self._frame.symmetry.apply(pad_to_tile(stretched, self._card.tile_size))
-        planes = np.empty(turned.shape[:2] + (len(self._card.inputs),), np.float32)
-        planes[..., :3] = turned
-        if LOG_GSD in self._card.inputs:
-            planes[..., self._card.inputs.index(LOG_GSD)] = np.log(self._frame.gsd / _REFERENCE_GSD)
-        return planes
+    def _collect(
+        self, worker: Asked, setting: Setting, batch: list[_TileInput], pace: Pace, listener: Listener
+    ) -> None:
+        answered = worker.receive()
+        pace.heard(setting, len(batch), answered.header["seconds"])
+        try:
+            answers = answered.arrays[0]
+            self._answers.check(answers, len(batch))
+            for tile, those in zip(batch, answers.reshape(len(batch), len(self._copies), *answers.shape[1:])):
+                self._keep(tile, those)
+        except AnswerError as error:
+            raise WorkerError(str(error)) from error
+        listener.progress(100.0 * (batch[-1].index + 1) / len(self._plan))
 
-    def _collect(self, worker: WorkerClient, batch: list[_TileInput], listener: Listener) -> None:
-        answers = worker.receive().arrays[0]
-        size, planes = self._card.tile_size, self._card.outputs
-        # The original project's network answers three planes that are alike: more than the card names do
-        # no harm.
-        if answers.shape[:3] != (len(batch), size, size) or answers.shape[3] < len(planes):
-            raise WorkerError(
-                f"the network of the model '{self._card.name}' answered {len(batch)} tiles with an array "
-                f"of {answers.shape}, not with {size} x {size} pixels of its card's {', '.join(planes)}"
-            )
-        for tile, answer in zip(batch, answers):
-            self._keep(tile, answer)
-        listener.progress(100.0 * (batch[-1].index + 1) / len(self._frame.plan))
-
-    def _keep(self, tile: _TileInput, answer: FloatArray) -> None:
-        window = self._frame.plan.window(tile.index)
-        answer = self._frame.symmetry.undo(answer)[: window.rows, : window.columns]
-        heights = np.ascontiguousarray(answer[..., 0])
-        if not np.isfinite(answer).all():
-            raise WorkerError(
-                f"the model '{self._card.name}' answered tile {tile.index} with values that are no numbers"
-            )
-        if tile.flat:
-            # An image of one colour says nothing of heights; what a network makes of it is its own border.
-            heights[:] = 0.0
-        if self._card.target == "relief_per_pixel":
-            # The network's heights have no zero of their own.
-            heights -= heights.mean(where=tile.valid, dtype=np.float64)
-        self._store.put(tile.index, heights, self._deviation(answer))
-        self.areas[tile.index] = tile.valid.sum()
-        placed = PlacedTile(
-            window, heights, self._store.weights[: window.rows, : window.columns] * tile.valid
-        )
-        for neighbour in self._frame.plan.earlier_neighbours(tile.index):
-            if neighbour in self._store:
-                observed = observe_overlap(tile.index, placed, neighbour, self._store.get(neighbour))
-                if observed is not None:
-                    self.observations.append(observed)
-
-    def _deviation(self, answer: FloatArray) -> FloatArray | None:
-        if not self._spread:
-            return None
-        log_scale = answer[..., self._card.outputs.index("log_scale")]
-        return np.exp(log_scale) * _LAPLACE_DEVIATION * np.float32(self._card.spread_factor)
+    def _keep(self, tile: _TileInput, answers: FloatArray) -> None:
+        index, window = tile.index, self._plan.window(tile.index)
+        heights, spread = self._answers.of(window, tile.planes, answers, tile.valid, tile.is_flat)
+        weights = self._store.weights[: window.rows, : window.columns] * tile.valid
+        placed = PlacedTile(window, heights, weights)
+        observed = observed_overlaps(self._plan, index, placed, self._store)
+        anchors = self._anchoring.observe(index, placed) if self._anchoring is not None else []
+        self.areas[index] = tile.valid.sum()
+        self.observations += observed
+        self.anchors += anchors
+        remarks = {_AREA: self.areas[index], _OVERLAPS: _values(observed), _ANCHORS: _values(anchors)}
+        self._store.put(index, heights, spread, remarks)
 
 
-def _in_batches(items: Iterator[_TileInput], size: int) -> Iterator[list[_TileInput]]:
-    batch: list[_TileInput] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def observed_overlaps(
+    plan: TilePlan, index: int, placed: PlacedTile, store: TileStore
+) -> list[OverlapObservation]:
+    """What a tile's overlaps with those earlier ones tell that are in a store."""
+    seen = [
+        observe_overlap(index, placed, neighbour, store.get(neighbour))
+        for neighbour in plan.earlier_neighbours(index)
+        if neighbour in store
+    ]
+    return [one for one in seen if one is not None]
+
+
+def _values(observations: Sequence[object]) -> list[list[Any]]:
+    return [list(vars(one).values()) for one in observations]
+
+
+def _is_flat(values: NDArray[Any], valid: NDArray[np.bool_]) -> bool:
+    """Whether all known pixels of a tile have one colour."""
+    for step in (_FAR_APART, 1):
+        known = values[::step, ::step][valid[::step, ::step]]
+        if len(known) and not (known == known[0]).all():
+            return False
+    return True

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal
+from osgeo import gdal, gdal_array
 
+from imagetodem_qgis.core.light import SUN_AZIMUTH_KEYS, recorded_azimuth
+from imagetodem_qgis.core.masks import is_brightness, known_pixels
+from imagetodem_qgis.core.sampling import sample_windows
 from imagetodem_qgis.core.tiling import Window
+from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.raster.grid import Grid
 
 _COLOURS = (gdal.GCI_RedBand, gdal.GCI_GreenBand, gdal.GCI_BlueBand)
 _UNPLACED = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 """Geotransform of an image without one: where QGIS shows it, its rows going down from 0."""
-_SAMPLED_PIXELS = 1_500_000
-_SAMPLED_WINDOWS_ACROSS = 24
-_SUN_AZIMUTH_KEYS = (
-    "SUN_AZIMUTH",
-    "MEAN_SOLAR_AZIMUTH_ANGLE",
-    "MEAN_SUN_AZIMUTH_ANGLE",
-    "view:sun_azimuth",
-    "SunAzimuth",
-)
-
-
-class RasterError(ValueError):
-    """A raster that cannot be read or used; the message says why."""
 
 
 class Pixels(NamedTuple):
@@ -117,21 +107,10 @@ class Image:
     def sample(self) -> NDArray[np.generic]:
         """Known pixels from all over the image, (n, 3): all of a small image, evenly spread windows of a
         large one."""
-        rows, columns = self.grid.rows, self.grid.columns
-        if rows * columns <= _SAMPLED_PIXELS:
-            values, valid = self.read(self.grid.window())
-            return values[valid]
-        side = math.ceil(math.sqrt(_SAMPLED_PIXELS) / _SAMPLED_WINDOWS_ACROSS)
-        # As many down as across, unless the image is a strip: a narrow side is read whole.
-        high, wide = (whole if whole < 2 * side else side for whole in (rows, columns))
-        down = min(_SAMPLED_WINDOWS_ACROSS, rows // high)
-        across = min(_SAMPLED_WINDOWS_ACROSS**2 // down, columns // wide)
-        down = min(_SAMPLED_WINDOWS_ACROSS**2 // across, rows // high)
         parts = []
-        for row in np.linspace(0, rows - high, down).astype(int):
-            for column in np.linspace(0, columns - wide, across).astype(int):
-                values, valid = self.read(Window(int(row), int(column), high, wide))
-                parts.append(values[valid])
+        for window in sample_windows(self.grid.rows, self.grid.columns):
+            values, valid = self.read(window)
+            parts.append(values[valid])
         return np.concatenate(parts)
 
     def sun_azimuth(self) -> float | None:
@@ -139,14 +118,11 @@ class Image:
         for domain in self._dataset.GetMetadataDomainList() or [""]:
             if domain.startswith("xml:"):
                 continue
-            for key in _SUN_AZIMUTH_KEYS:
-                try:
-                    # Item by item: as a dictionary, GDAL cuts a key off at its colon.
-                    azimuth = float(self._dataset.GetMetadataItem(key, domain) or "nan")
-                except ValueError:
-                    continue
-                if math.isfinite(azimuth):
-                    return azimuth % 360.0
+            # Item by item: as a dictionary, GDAL cuts a key off at its colon.
+            items = {key: self._dataset.GetMetadataItem(key, domain) for key in SUN_AZIMUTH_KEYS}
+            azimuth = recorded_azimuth(items)
+            if azimuth is not None:
+                return azimuth
         return None
 
     def _colour_bands(self) -> tuple[int, ...]:
@@ -203,7 +179,9 @@ class BandReader:
         source, source_bands = nodata_from or (dataset, bands)
         described = [source.GetRasterBand(band) for band in source_bands]
         self._flags = [band.GetMaskFlags() for band in described]
-        self._nodata_is_a_brightness = all(_is_brightness(band) for band in described)
+        self._nodata_is_a_brightness = all(
+            is_brightness(np.dtype(_numpy_type(band)).name, band.GetNoDataValue()) for band in described
+        )
 
     def read(self, window: Window) -> Pixels:
         """Values and validity of a window, counted from the reader's own first pixel."""
@@ -229,9 +207,7 @@ class BandReader:
             for number, flags in enumerate(self._flags)
             if flags != gdal.GMF_ALL_VALID
         ]
-        if not masks:
-            return np.ones((place[3], place[2]), bool)
-        return np.any(masks, axis=0) if self._nodata_is_a_brightness else np.all(masks, axis=0)
+        return known_pixels(masks, place[3], place[2], self._nodata_is_a_brightness)
 
     def _mask(self, number: int) -> gdal.Band:
         return (
@@ -281,11 +257,5 @@ def read_band(band: gdal.Band, place: tuple[int, int, int, int]) -> NDArray[np.g
     return values
 
 
-def _is_brightness(band: gdal.Band) -> bool:
-    """Whether a band's nodata value is also its darkest or brightest value, as 0 or 255 of bytes.
-
-    A dark pixel may well be 0, and snow 255, in one band: such a pixel counts as unknown only if all three
-    bands say so. Any other nodata value means unknown wherever it stands.
-    """
-    largest = {gdal.GDT_Byte: 255, gdal.GDT_UInt16: 65535}.get(band.DataType)
-    return largest is not None and band.GetNoDataValue() in (0, largest)
+def _numpy_type(band: gdal.Band) -> Any:
+    return gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType)

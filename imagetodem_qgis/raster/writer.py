@@ -1,4 +1,4 @@
-"""Writing a surface block by block to a GeoTIFF that appears under its name only when it is whole."""
+"""Writing a raster block by block to a GeoTIFF that appears under its name only when it is whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import glob
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Callable, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +16,164 @@ from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.image import RasterError
 
+AnyWriter = TypeVar("AnyWriter", bound="RasterWriter")
+
 NODATA = -9999.0
 
 BLOCK_SIZE = 512
 """Side of the file's tiles in pixels; windows aligned to it are written without reading back."""
 
-_OPTIONS = [
+_OPTIONS = (
     "TILED=YES",
     f"BLOCKXSIZE={BLOCK_SIZE}",
     f"BLOCKYSIZE={BLOCK_SIZE}",
     "COMPRESS=DEFLATE",
-    "PREDICTOR=3",
     # Level 1 is as small as level 6 on floating-point heights, at less than half the time.
     "ZLEVEL=1",
     "BIGTIFF=IF_SAFER",
     "NUM_THREADS=ALL_CPUS",
-]
+)
 _SMALLEST_OVERVIEW = 256
 
 
-class SurfaceWriter:
-    """A Float32 GeoTIFF with nodata, overviews and metadata; used as a context manager.
+class RasterWriter:
+    """A compressed GeoTIFF with nodata, overviews and metadata; used as a context manager.
 
     What is written goes to a hidden file beside ``path``, which takes its place when the block is left
     without an error; otherwise it is removed and whatever was at ``path`` stays.
+
+    Args:
+        path: of the file to appear.
+        grid: of the raster.
+        bands: how many.
+        kind: data type of GDAL.
+        nodata: of all bands.
+        metadata: items of the file.
+        overviews: whether to add them.
+        options: of the driver, beside those that all files have.
+
+    Raises:
+        RasterError: the file cannot be created, or (when it is finished) not be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        bands: int,
+        kind: int,
+        nodata: float,
+        metadata: dict[str, str] | None = None,
+        overviews: bool = True,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._path = path
+        self._partial = partial_name(path)
+        self._overviews = overviews
+        remove_left_overs(path)
+        driver = gdal.GetDriverByName("GTiff")
+        gdal.ErrorReset()
+        try:
+            dataset = driver.Create(
+                str(self._partial), grid.columns, grid.rows, bands, kind, [*_OPTIONS, *options]
+            )
+        except RuntimeError as error:
+            raise RasterError(f"{path} cannot be written: {error}") from error
+        if dataset is None:
+            raise RasterError(f"{path} cannot be written: {gdal.GetLastErrorMsg()}")
+        dataset.SetGeoTransform(grid.geotransform)
+        dataset.SetProjection(grid.crs)
+        dataset.SetMetadata(metadata or {})
+        for number in range(bands):
+            dataset.GetRasterBand(number + 1).SetNoDataValue(nodata)
+        self._dataset = dataset
+        self._size = max(grid.columns, grid.rows)
+
+    def _write_band(self, number: int, window: Window, values: NDArray[np.generic]) -> None:
+        gdal.ErrorReset()
+        band = self._dataset.GetRasterBand(number)
+        try:
+            failed = band.WriteArray(values, window.column, window.row) != 0
+        except RuntimeError:
+            failed = True
+        if failed:
+            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+
+    def __enter__(self: AnyWriter) -> AnyWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._dataset = None
+            self._partial.unlink(missing_ok=True)
+
+    def add_overviews(self, is_cancelled: Callable[[], bool]) -> bool:
+        """Add the overviews now, which takes a while for a large raster, and not when the block is left.
+
+        Args:
+            is_cancelled: asked all along.
+
+        Returns:
+            Whether they are whole, false only if it was cancelled.
+
+        Raises:
+            RasterError: the disk is full or gone.
+        """
+        levels, self._overviews = self._overview_levels(), False
+        if not levels:
+            return True
+        cancelled = False
+
+        def goes_on(part: float, message: str, data: object) -> int:
+            nonlocal cancelled
+            cancelled = is_cancelled()
+            return int(not cancelled)
+
+        gdal.ErrorReset()
+        reason = ""
+        try:
+            self._dataset.FlushCache()
+            self._dataset.BuildOverviews("AVERAGE", levels, goes_on)
+            if gdal.GetLastErrorType() >= gdal.CE_Failure:
+                reason = gdal.GetLastErrorMsg()
+        except RuntimeError as error:
+            reason = str(error)
+        if reason and not cancelled:
+            raise RasterError(f"{self._path} cannot be written: {reason}")
+        return not cancelled
+
+    def _finish(self) -> None:
+        self.add_overviews(lambda: False)
+        gdal.ErrorReset()
+        try:
+            self._dataset.FlushCache()
+        except RuntimeError as error:
+            raise RasterError(f"{self._path} cannot be written: {error}") from error
+        if gdal.GetLastErrorType() >= gdal.CE_Failure:
+            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+        self._dataset = None
+        os.replace(self._partial, self._path)
+        # Statistics and overviews of the file that was there before would be taken for this one's.
+        for suffix in (".aux.xml", ".ovr"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+    def _overview_levels(self) -> list[int]:
+        levels = []
+        while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
+            levels.append(2 ** (len(levels) + 1))
+        return levels
+
+
+class SurfaceWriter(RasterWriter):
+    """A Float32 GeoTIFF of one band of heights; see :class:`RasterWriter`.
 
     Args:
         path: of the file to appear.
@@ -61,29 +196,12 @@ class SurfaceWriter:
         metadata: dict[str, str] | None = None,
         overviews: bool = True,
     ) -> None:
-        self._path = path
-        self._partial = partial_name(path)
-        self._overviews = overviews
-        remove_left_overs(path)
-        driver = gdal.GetDriverByName("GTiff")
-        gdal.ErrorReset()
-        try:
-            dataset = driver.Create(
-                str(self._partial), grid.columns, grid.rows, 1, gdal.GDT_Float32, _OPTIONS
-            )
-        except RuntimeError as error:
-            raise RasterError(f"{path} cannot be written: {error}") from error
-        if dataset is None:
-            raise RasterError(f"{path} cannot be written: {gdal.GetLastErrorMsg()}")
-        dataset.SetGeoTransform(grid.geotransform)
-        dataset.SetProjection(grid.crs)
-        dataset.SetMetadata(metadata or {})
-        band = dataset.GetRasterBand(1)
-        band.SetNoDataValue(NODATA)
+        super().__init__(
+            path, grid, 1, gdal.GDT_Float32, NODATA, metadata, overviews, options=("PREDICTOR=3",)
+        )
+        band = self._dataset.GetRasterBand(1)
         band.SetUnitType(unit)
         band.SetDescription(description)
-        self._dataset = dataset
-        self._size = max(grid.columns, grid.rows)
 
     def write(self, window: Window, heights: NDArray[np.float32]) -> None:
         """Write a window of values; NaN becomes nodata.
@@ -91,53 +209,7 @@ class SurfaceWriter:
         Raises:
             RasterError: the disk is full or gone.
         """
-        values = np.where(np.isfinite(heights), heights, np.float32(NODATA))
-        gdal.ErrorReset()
-        try:
-            failed = self._dataset.GetRasterBand(1).WriteArray(values, window.column, window.row) != 0
-        except RuntimeError:
-            failed = True
-        if failed:
-            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
-
-    def __enter__(self) -> SurfaceWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._dataset = None
-            self._partial.unlink(missing_ok=True)
-
-    def _finish(self) -> None:
-        gdal.ErrorReset()
-        try:
-            self._dataset.FlushCache()
-            levels = self._overview_levels()
-            if levels:
-                self._dataset.BuildOverviews("AVERAGE", levels)
-        except RuntimeError as error:
-            raise RasterError(f"{self._path} cannot be written: {error}") from error
-        if gdal.GetLastErrorType() >= gdal.CE_Failure:
-            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
-        self._dataset = None
-        os.replace(self._partial, self._path)
-        # Statistics and overviews of the file that was there before would be taken for this one's.
-        for suffix in (".aux.xml", ".ovr"):
-            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-
-    def _overview_levels(self) -> list[int]:
-        levels = []
-        while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
-            levels.append(2 ** (len(levels) + 1))
-        return levels
+        self._write_band(1, window, np.where(np.isfinite(heights), heights, np.float32(NODATA)))
 
 
 def partial_name(path: Path) -> Path:

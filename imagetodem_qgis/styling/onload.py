@@ -22,7 +22,8 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer
 
-from imagetodem_qgis.styling.colours import ELEVATION, STANDARD_DEVIATION
+from imagetodem_qgis.styling.colours import DIFFERENCE, ELEVATION, STANDARD_DEVIATION
+from imagetodem_qgis.styling.elevation import mark_as_elevation
 from imagetodem_qgis.styling.renderers import apply_colour_relief, apply_hillshade
 
 RELIEF_GROUP = "imagetodem/relief"
@@ -40,7 +41,7 @@ def style_on_load(context: QgsProcessingContext, output: str | Path, kind: str) 
     Args:
         context: the context that ``processAlgorithm`` received.
         output: the output's file.
-        kind: ``"dem"`` or ``"confidence"``.
+        kind: ``"dem"``, ``"confidence"`` or ``"difference"``.
     """
     # Processing names the output as the user wrote it, which need not be how a path of Python's writes it.
     named = [source for source in context.layersToLoadOnCompletion() if Path(source) == Path(output)]
@@ -49,7 +50,11 @@ def style_on_load(context: QgsProcessingContext, output: str | Path, kind: str) 
     # A run that failed or was cancelled after this point never came to its post-processors; its context,
     # which owns their C++ side, is gone.
     _waiting.difference_update([processor for processor in tuple(_waiting) if sip.isdeleted(processor)])
-    processor = {"dem": DemPostProcessor, "confidence": ConfidencePostProcessor}[kind]()
+    processor = {
+        "dem": DemPostProcessor,
+        "confidence": ConfidencePostProcessor,
+        "difference": DifferencePostProcessor,
+    }[kind]()
     _waiting.add(processor)
     context.layerToLoadOnCompletionDetails(named[0]).setPostProcessor(processor)
 
@@ -63,6 +68,7 @@ class DemPostProcessor(QgsProcessingLayerPostProcessorInterface):
         """Style the layer now, and arrange its node now or when it comes."""
         _waiting.discard(self)
         apply_colour_relief(layer, ELEVATION)
+        mark_as_elevation(layer)
         layer.triggerRepaint()
         _arrange(layer, context, _group_under_hillshade)
 
@@ -79,6 +85,19 @@ class ConfidencePostProcessor(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
         is_only_output = len(context.layersToLoadOnCompletion()) == 1
         _arrange(layer, context, _show if is_only_output else _hide)
+
+
+class DifferencePostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Colours a raster of differences around zero."""
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Style the layer now, and arrange its node now or when it comes."""
+        _waiting.discard(self)
+        apply_colour_relief(layer, DIFFERENCE)
+        layer.triggerRepaint()
+        _arrange(layer, context, _show)
 
 
 def _arrange(layer: QgsMapLayer, context: QgsProcessingContext, arrange: Arrangement) -> None:

@@ -19,7 +19,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QPainter
 
-from imagetodem_qgis.styling.colours import ramp
+from imagetodem_qgis.styling.colours import DIFFERENCE, ramp
 from imagetodem_qgis.styling.light import SUN_ALTITUDE, light_for
 
 CUT = (2.0, 98.0)
@@ -33,8 +33,12 @@ _METRES = ("", "m", "metre", "metres", "meter", "meters")
 
 
 def apply_colour_relief(layer: QgsRasterLayer, colours: tuple[str, ...]) -> None:
-    """Colour a layer's first band from the low to the high end of its values, with a legend in its unit."""
+    """Colour a layer's first band from the low to the high end of its values, with a legend in its unit; the
+    colours of differences reach as far below zero as above it."""
     low, high, unit = _range_and_unit(layer.source())
+    about_zero = colours == DIFFERENCE
+    if about_zero:
+        low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
     function = QgsColorRampShader(low, high, ramp(colours))
     function.classifyColorRamp(len(colours), 1)
     legend = QgsColorRampLegendNodeSettings()
@@ -46,7 +50,8 @@ def apply_colour_relief(layer: QgsRasterLayer, colours: tuple[str, ...]) -> None
     renderer.setClassificationMin(low)
     renderer.setClassificationMax(high)
     origin = QgsRasterMinMaxOrigin()
-    origin.setLimits(QgsRasterMinMaxOrigin.Limits.CumulativeCut)
+    if not about_zero:
+        origin.setLimits(QgsRasterMinMaxOrigin.Limits.CumulativeCut)
     renderer.setMinMaxOrigin(origin)
     layer.setRenderer(renderer)
     _resample_heights(layer)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from qgis.core import QgsMapLayer, QgsRasterLayer
 
-from imagetodem_qgis.styling.colours import ELEVATION, STANDARD_DEVIATION
+from imagetodem_qgis.styling.colours import DIFFERENCE, ELEVATION, STANDARD_DEVIATION
+from imagetodem_qgis.styling.elevation import mark_as_elevation
 from imagetodem_qgis.styling.renderers import apply_colour_relief
 
 
@@ -22,7 +23,7 @@ def write_style(dem_path: Path) -> Path:
     Raises:
         OSError: the raster cannot be opened or the style cannot be written.
     """
-    return _write(dem_path, ELEVATION)
+    return _write(dem_path, ELEVATION, is_elevation=True)
 
 
 def write_confidence_style(confidence_path: Path) -> Path:
@@ -31,10 +32,20 @@ def write_confidence_style(confidence_path: Path) -> Path:
     Raises:
         OSError: the raster cannot be opened or the style cannot be written.
     """
-    return _write(confidence_path, STANDARD_DEVIATION)
+    return _write(confidence_path, STANDARD_DEVIATION, is_elevation=False)
 
 
-def _write(raster_path: Path, colours: tuple[str, ...]) -> Path:
+def write_difference_style(difference_path: Path) -> Path:
+    """Write the style of a raster of differences beside it and return the style's path. Any thread may call
+    it.
+
+    Raises:
+        OSError: the raster cannot be opened or the style cannot be written.
+    """
+    return _write(difference_path, DIFFERENCE, is_elevation=False)
+
+
+def _write(raster_path: Path, colours: tuple[str, ...], is_elevation: bool) -> Path:
     statistics = raster_path.with_name(raster_path.name + ".aux.xml")
     had_statistics = statistics.exists()
     style_path = raster_path.with_suffix(".qml")
@@ -43,7 +54,11 @@ def _write(raster_path: Path, colours: tuple[str, ...]) -> Path:
     if not layer.isValid():
         raise OSError(f"Cannot open {raster_path} to style it.")
     apply_colour_relief(layer, colours)
-    message, saved = layer.saveNamedStyle(str(style_path), QgsMapLayer.StyleCategory.Symbology)
+    categories = QgsMapLayer.StyleCategories(QgsMapLayer.StyleCategory.Symbology)
+    if is_elevation:
+        mark_as_elevation(layer)
+        categories |= QgsMapLayer.StyleCategory.Elevation
+    message, saved = layer.saveNamedStyle(str(style_path), categories)
     # GDAL writes what QGIS asked of it on opening when the layer goes. Whoever renames the raster or writes
     # it anew would leave those statistics behind, and they would be taken for the new raster's.
     del layer

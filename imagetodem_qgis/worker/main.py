@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import queue
 import sys
-import threading
+import time
 import traceback
 from typing import Any, BinaryIO, Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imagetodem_qgis.worker.engines import Engine, EngineError, open_engine
-from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
+from imagetodem_qgis.worker.protocol import Message, write_message
+from imagetodem_qgis.worker.streams import own_answers, read_ahead
 
 
 class Worker:
@@ -18,10 +20,13 @@ class Worker:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._opening: dict[str, Any] = {}
+        self._threads = 0
         self._answers: dict[str, Callable[[Message], Message]] = {
             "open": self._open,
             "predict": self._predict,
             "solve": self._solve,
+            "coregister": self._coregister,
         }
 
     def answer(self, request: Message) -> Message:
@@ -36,54 +41,58 @@ class Worker:
             return Message({"type": "error", "error": type(error).__name__, "message": str(error)})
 
     def _open(self, request: Message) -> Message:
-        header = request.header
-        self._engine = open_engine(header["engine"], header["model"], header["device"], header.get("threads"))
-        return Message({"type": "opened", "engine": self._engine.name, "device": self._engine.device})
+        self._opening = request.header
+        self._threads = request.header.get("threads") or 0
+        self._engine = self._load()
+        answer = {"type": "opened", "engine": self._engine.name, "device": self._engine.device}
+        if "trial" in request.header:
+            tiles = np.zeros(request.header["trial"], np.float32)
+            # The first run of an engine is slower than those that follow.
+            self._engine.predict(tiles)
+            answer["seconds"] = _timed(self._engine, tiles)[1] / len(tiles)
+        return Message(answer)
+
+    def _load(self) -> Engine:
+        opening = self._opening
+        return open_engine(opening["engine"], opening["model"], opening["device"], self._threads or None)
 
     def _predict(self, request: Message) -> Message:
         if self._engine is None:
             raise RuntimeError("predict was asked before open")
-        return Message({"type": "predicted"}, [self._engine.predict(request.arrays[0])])
+        threads = request.header.get("threads", self._threads)
+        if threads != self._threads:
+            self._threads = threads
+            self._engine = self._load()
+        answers, seconds = _timed(self._engine, request.arrays[0])
+        return Message({"type": "predicted", "seconds": seconds}, [answers])
 
     def _solve(self, request: Message) -> Message:
-        from imagetodem_qgis.worker.solve import solve_offsets
+        from imagetodem_qgis.worker.solve import solve_levels
 
-        pairs, differences, weights, areas = request.arrays
-        return Message({"type": "solved"}, [solve_offsets(len(areas), pairs, differences, weights, areas)])
+        return Message({"type": "solved"}, list(solve_levels(*request.arrays, request.header["gains"])))
+
+    def _coregister(self, request: Message) -> Message:
+        from imagetodem_qgis.worker.coregistration import coregistered
+
+        across, down = request.header["pixel_size"]
+        east, north = coregistered(request.arrays[0], request.arrays[1], (across, down))
+        return Message({"type": "coregistered", "east": east, "north": north})
+
+
+def _timed(engine: Engine, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """An engine's answers, and the seconds that they took."""
+    start = time.perf_counter()
+    answers = engine.predict(tiles)
+    return answers, time.perf_counter() - start
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests one by one until the stream of requests ends.
-
-    Requests are read ahead in a thread: the next batch arrives while the engine works on this one.
-    """
-    waiting: queue.Queue[Any] = queue.Queue()
-
-    def read() -> None:
-        try:
-            while True:
-                waiting.put(read_message(requests))
-        except EOFError:
-            pass
-        except (ProtocolError, OSError) as error:
-            print(f"the connection to QGIS broke: {error}", file=sys.stderr, flush=True)
-        # QGIS closed the connection or died: nobody waits for what may still be under way.
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
+    """Answer requests one by one until the stream of requests ends."""
     worker = Worker()
-    while True:
-        write_message(answers, worker.answer(waiting.get()))
+    for request in read_ahead(requests):
+        write_message(answers, worker.answer(request))
 
 
 def main() -> None:
     """Serve the parent process."""
-    # Libraries print to stdout as they please; the protocol keeps the real one to itself.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.setmode(0, os.O_BINARY)
-        msvcrt.setmode(answers.fileno(), os.O_BINARY)
-    serve(sys.stdin.buffer, answers)
+    serve(sys.stdin.buffer, own_answers())

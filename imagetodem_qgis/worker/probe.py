@@ -31,6 +31,11 @@ DISTRIBUTIONS = {
     "rasterio": ("rasterio",),
     "PIL": ("pillow",),
     "tensorboard": ("tensorboard",),
+    "ee": ("earthengine-api",),
+    "xdem": ("xdem",),
+    "geoutils": ("geoutils",),
+    "dask": ("dask",),
+    "distributed": ("distributed",),
     "pip": ("pip",),
 }
 """Names to import, and the distributions that may provide each."""

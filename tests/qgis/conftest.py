@@ -1,14 +1,18 @@
-"""What the tests of Predict DEM share: the tiny models, and a call of the algorithm as users make it."""
+"""What the tests share: the tiny models, Predict DEM as users call it, a stand-in for Earth Engine."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
 from tests import tiny_models
+
+if TYPE_CHECKING:
+    from tests.services.earthengine.server import EarthEngineServer
 
 ModelMaker = Callable[..., Path]
 Predict = Callable[..., "dict[str, Any]"]
@@ -69,5 +73,66 @@ def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Predict
         feedback = QgsProcessingFeedback(False)
         results = processing.run("imagetodem:predictdem", given, feedback=feedback)
         return {**results, "said": feedback.textLog()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def earth_engine_python(qgis_app: object) -> Path:
+    """An interpreter with Earth Engine's client library."""
+    from imagetodem_qgis.runtime.inspection import inspect
+    from imagetodem_qgis.runtime.interpreter import InterpreterError, find_interpreter
+
+    try:
+        found = find_interpreter(None).path
+    except InterpreterError as error:
+        pytest.skip(f"needs the machine-learning environment: {error}")
+    if "ee" not in inspect(found).packages:
+        pytest.skip(f"{found} lacks earthengine-api")
+    return found
+
+
+@pytest.fixture(scope="session")
+def earth_engine(earth_engine_python: Path) -> Iterator[EarthEngineServer]:
+    """A stand-in for Earth Engine, whose world each test fills for itself."""
+    from tests.services.earthengine.keys import Key
+    from tests.services.earthengine.server import EarthEngineServer, interface_of
+    from tests.services.earthengine.world import World
+
+    interface = interface_of(earth_engine_python)
+    with EarthEngineServer(World(), interface, Key.made_by(earth_engine_python)) as server:
+        yield server
+
+
+@pytest.fixture
+def inverse_model(tiny_model: ModelMaker) -> ModelMaker:
+    """Makes a model from the DEM to the image: ``inverse_model(kind, inputs, **changes_of_the_card)``."""
+    inverse = {"direction": "dem_to_image", "outputs": ["red", "green", "blue"]}
+
+    def make(kind: str, inputs: list[str], **changes: Any) -> Path:
+        return tiny_model(kind, **inverse, inputs=inputs, **changes)
+
+    return make
+
+
+@pytest.fixture
+def predict_image(qgis_app: object, tmp_path: Path) -> Predict:
+    """Runs the algorithm: ``predict_image(dem, model, **parameters)`` gives its results and, under ``said``,
+    what it told."""
+    import processing
+    from qgis.core import QgsProcessingFeedback
+
+    def run(dem: Path, model: Path, **parameters: Any) -> dict[str, Any]:
+        feedback = QgsProcessingFeedback(False)
+        given = {
+            "INPUT": str(dem),
+            "MODEL_FILE": str(model),
+            "OUTPUT": str(tmp_path / "image.tif"),
+            **parameters,
+        }
+        return {
+            **processing.run("imagetodem:predictimage", given, feedback=feedback),
+            "said": feedback.textLog(),
+        }
 
     return run

@@ -189,10 +189,12 @@ def test_the_dem_and_its_confidence_are_two_files(refusal, tiny_model, tmp_path)
     assert "CONFIDENCE" in reason
 
 
-def test_a_confidence_that_the_model_does_not_give(refusal, tmp_path):
-    reason = refusal(CONFIDENCE=tmp_path / "confidence.tif")
-    assert "CONFIDENCE" in reason
-    assert "tiny" in reason
+def test_a_confidence_whose_weights_in_the_card_are_none(refusal, tmp_path, tiny_model):
+    model = tiny_model("red", confidence={"spread": "much"})
+    reason = refusal(CONFIDENCE=tmp_path / "confidence.tif", MODEL_FILE=model)
+    assert reason.count("CONFIDENCE") == 1
+    assert "'confidence'" in reason
+    assert "much" in reason
 
 
 # --- MODEL and MODEL_FILE -----------------------------------------------------------------------------------

@@ -86,7 +86,11 @@ def test_the_spread_is_one_standard_deviation_in_metres(predict, tiny_model, tmp
     bands[40:70, 50:90] = 0
     results = predict(
         write_image(tmp_path / "image.tif", bands, nodata=0),
-        MODEL_FILE=tiny_model("spread", outputs=["height", "log_scale"], spread_factor=1.5),
+        MODEL_FILE=tiny_model(
+            "spread",
+            outputs=["height", "log_scale"],
+            confidence={"spread": 2.0 * 1.5**2, "copies": 0.0, "overlaps": 1.0, "floor": 0.0},
+        ),
         CONFIDENCE=str(tmp_path / "confidence.tif"),
     )
     deviation, dem = read_surface(results["CONFIDENCE"]), read_surface(results["OUTPUT"])

@@ -31,7 +31,20 @@ from imagetodem_qgis.provider import ImageToDemProvider
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
 
-IDS = ("predictdem", "traingenerator", "setupenvironment", "environmentreport")
+IDS = (
+    "predictdem",
+    "anchordem",
+    "evaluatedem",
+    "exportscene",
+    "fetchpairs",
+    "pairsfromrasters",
+    "traingenerator",
+    "perlindem",
+    "predictimage",
+    "setupenvironment",
+    "environmentreport",
+)
+MODELS = ("virtuallandscape", "predictandevaluate", "fetchtrainpredict")
 HEAVY = ("tensorflow", "keras", "torch", "onnxruntime", "scipy", "ee")
 
 
@@ -54,7 +67,7 @@ def test_provider_offers_the_algorithms_under_their_ids(provider):
     assert (provider.id(), provider.name()) == ("imagetodem", "Image to DEM")
     assert not provider.icon().isNull()
     assert sorted(algorithm.id() for algorithm in provider.algorithms()) == sorted(
-        f"imagetodem:{i}" for i in IDS
+        f"imagetodem:{i}" for i in IDS + MODELS
     )
 
 
@@ -187,11 +200,13 @@ def test_the_interface_gets_a_menu_and_an_options_page_and_gives_them_back(regis
     plugin = imagetodem_qgis.classFactory(interface)
     for _ in range(2):
         plugin.initGui()
-        assert len(registry.providerById("imagetodem").algorithms()) == len(IDS)
+        assert len(registry.providerById("imagetodem").algorithms()) == len(IDS + MODELS)
         (entry,) = interface.menu.actions()
         assert entry.text() == "Image to DEM"
         actions = entry.menu().actions()
-        assert [action.objectName() for action in actions] == [f"imagetodem_{name}" for name in IDS]
+        names = [name for name, _ in plugin_module.MENU]
+        assert [action.objectName() for action in actions] == [f"imagetodem_{name}" for name in names]
+        assert set(names) <= set(IDS)
         assert not any(action.icon().isNull() for action in actions)
         assert len(interface.pages) == 1
         plugin.unload()
@@ -211,7 +226,7 @@ def test_menu_entries_open_the_algorithms_dialogs(registry, monkeypatch):
     for action in interface.menu.actions()[0].menu().actions():
         action.trigger()
     plugin.unload()
-    assert opened == [(f"imagetodem:{name}", {}) for name in IDS]
+    assert opened == [(f"imagetodem:{name}", {}) for name, _ in plugin_module.MENU]
 
 
 def test_the_package_imports_nothing_until_qgis_asks(tmp_path):

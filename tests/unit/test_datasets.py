@@ -44,6 +44,11 @@ def test_the_layout_of_the_blue_marble_tiles_is_taken(tmp_path):
     check_dataset(tmp_path)
 
 
+def test_the_original_project_s_arrays_are_taken(tmp_path):
+    (tmp_path / "Dataset.npz").write_bytes(b"")
+    check_dataset(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

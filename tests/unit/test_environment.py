@@ -465,6 +465,8 @@ def test_every_platform_has_pins_for_every_package_a_profile_needs():
     assert {"keras", "tensorflow-cpu", "torch", "onnx", "rasterio", "pillow", "tensorboard"} <= files[
         "train.txt"
     ]
+    assert {"earthengine-api", "xdem", "geoutils", "dask", "distributed"} <= files["train.txt"]
+    assert files["train.txt"] - {"tensorflow-cpu"} <= files["train-nvidia-linux.txt"]
     assert "nvidia-cudnn-cu12" in files["train-nvidia-linux.txt"]
     shared = set((folder / "predict.txt").read_text().splitlines())
     assert shared <= set((folder / "train.txt").read_text().splitlines())

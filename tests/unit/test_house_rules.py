@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "imagetodem_qgis"
 LOCATIONS = f"{PLUGIN}.runtime.locations"
 ALGORITHM_LINES = 220
-HEAVY = {"tensorflow", "keras", "torch", "onnxruntime", "scipy", "ee"}
+HEAVY = {"tensorflow", "keras", "torch", "onnxruntime", "scipy", "ee", "xdem", "geoutils"}
 QGIS = {"qgis", "osgeo", "processing"}
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from imagetodem_qgis.core.metrics import accuracy, slope
+from imagetodem_qgis.core.metrics import accuracy, aspect_difference, error_figures, gradient, slope
 
 gdal = pytest.importorskip("osgeo.gdal", reason="slopes are compared with GDAL's")
 
@@ -123,3 +123,93 @@ def test_flat_surfaces_have_no_correlation_and_no_ratio():
 def test_surfaces_without_a_common_pixel_are_refused():
     with pytest.raises(ValueError, match="no known pixel in common"):
         accuracy(np.array([[1.0, np.nan]]), np.array([[np.nan, 1.0]]), (1.0, 1.0))
+
+
+def gdal_aspect(heights: np.ndarray) -> np.ndarray:
+    source = gdal.GetDriverByName("MEM").Create("", heights.shape[1], heights.shape[0], 1, gdal.GDT_Float32)
+    source.SetGeoTransform((0.0, 30.0, 0.0, 0.0, 0.0, -30.0))
+    source.GetRasterBand(1).WriteArray(heights)
+    answer = gdal.DEMProcessing("", source, "aspect", format="MEM", alg="Horn").ReadAsArray()
+    return np.where(answer == -9999.0, np.nan, answer)
+
+
+def test_aspect_difference_is_that_of_gdaldems_aspects():
+    first, second = rough(40, 30, 9), rough(40, 30, 10)
+    turn = np.abs(gdal_aspect(first) - gdal_aspect(second))
+    expected = np.minimum(turn, 360.0 - turn)
+    sizes = (30.0, 30.0)
+    steep = np.minimum(slope(first, sizes), slope(second, sizes)) >= 2.0
+    found = aspect_difference(gradient(first, sizes), gradient(second, sizes))
+    assert 500 < steep.sum() < 38 * 28
+    np.testing.assert_array_equal(np.isfinite(found), steep)
+    np.testing.assert_allclose(found[steep], expected[steep], atol=1e-3)
+
+
+def test_planes_face_where_they_fall():
+    rows, columns = np.mgrid[:5, :5].astype(np.float64)
+    east, south = gradient(columns, (1.0, 1.0)), gradient(rows, (1.0, 1.0))
+    west, level = gradient(-columns, (1.0, 1.0)), gradient(0.03 * columns, (1.0, 1.0))
+    assert aspect_difference(east, south)[2, 2] == pytest.approx(90.0)
+    assert aspect_difference(east, west)[2, 2] == pytest.approx(180.0)
+    assert aspect_difference(east, east)[2, 2] == 0.0
+    # 0.03 is a slope of 1.7 degrees.
+    assert np.isnan(aspect_difference(east, level)).all()
+
+
+def test_each_row_may_have_steps_of_its_own():
+    heights = rough(12, 15, 11)
+    wide = np.linspace(20.0, 31.0, 12)
+    found = slope(heights, (wide, 30.0))
+    for row in range(1, 11):
+        np.testing.assert_allclose(found[row], slope(heights, (float(wide[row]), 30.0))[row])
+
+
+def test_no_error_has_no_figures():
+    figures = error_figures(np.empty(0))
+    assert figures.count == 0
+    assert math.isnan(figures.le90)
+
+
+def exact_gdal_slope(centimetres: np.ndarray, pixel_size: float) -> np.ndarray:
+    """Slope by ``gdaldem`` of whole centimetres, which it adds without rounding; NaN where it has none."""
+    rows, columns = centimetres.shape
+    source = gdal.GetDriverByName("MEM").Create("", columns, rows, 1, gdal.GDT_Int32)
+    source.SetGeoTransform((0.0, pixel_size, 0.0, 0.0, 0.0, -pixel_size))
+    source.GetRasterBand(1).SetNoDataValue(-1)
+    source.GetRasterBand(1).WriteArray(centimetres)
+    answer = gdal.DEMProcessing("", source, "slope", format="MEM", alg="Horn", scale=100).ReadAsArray()
+    return np.where(answer == -9999.0, np.nan, answer.astype(np.float64))
+
+
+def drawn_centimetres(request) -> tuple[np.ndarray, float]:
+    centimetres = np.round(100.0 * (rough(90, 80, 12) + 2000.0)).astype(np.int32)
+    centimetres[30:40, 50:52] = -1
+    return centimetres, 30.0
+
+
+def real_centimetres(request) -> tuple[np.ndarray, float]:
+    path = request.getfixturevalue("shared_data") / "scenes" / "sertig_valley_dem.tif"
+    file = gdal.Open(str(path))
+    heights = file.ReadAsArray()
+    centimetres = np.round(100.0 * heights).astype(np.int32)
+    centimetres[heights == file.GetRasterBand(1).GetNoDataValue()] = -1
+    return centimetres, file.GetGeoTransform()[1]
+
+
+@pytest.mark.parametrize("ground", [drawn_centimetres, real_centimetres])
+def test_slopes_and_their_error_are_gdaldems_to_a_millionth(ground, request):
+    centimetres, step = ground(request)
+    smoother = centimetres // 700 * 700
+    smoother[centimetres == -1] = -1
+    ours, theirs = [], []
+    for heights in (centimetres, smoother):
+        metres = np.where(heights == -1, np.nan, heights / 100.0)
+        ours.append(metres)
+        theirs.append(exact_gdal_slope(heights, step))
+        known = np.isfinite(theirs[-1])
+        found = slope(metres, (step, step))
+        np.testing.assert_array_equal(np.isfinite(found), known)
+        np.testing.assert_allclose(found[known], theirs[-1][known], rtol=1e-6, atol=1e-9)
+    expected = math.sqrt(np.nanmean((theirs[0] - theirs[1]) ** 2))
+    assert expected > 1.0
+    assert accuracy(*ours, (step, step)).slope_rmse == pytest.approx(expected, rel=1e-6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -172,6 +173,30 @@ def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no limit on the size of files")
+def test_overviews_can_be_cancelled_and_are_not_added_twice(tmp_path):
+    path, heights = tmp_path / "dem.tif", heights_of(1500, 1400)
+    asked = []
+
+    def cancel_soon() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    with contextlib.suppress(KeyboardInterrupt), SurfaceWriter(path, grid_of(1500, 1400)) as writer:
+        writer.write(Window(0, 0, 1500, 1400), heights)
+        assert not writer.add_overviews(cancel_soon)
+        raise KeyboardInterrupt
+    assert len(asked) < 5
+    assert list(tmp_path.iterdir()) == []
+    with SurfaceWriter(path, grid_of(1500, 1400)) as writer:
+        writer.write(Window(0, 0, 1500, 1400), heights)
+        assert writer.add_overviews(lambda: False)
+    assert overview_count(path) == 2
+    with SurfaceWriter(path, grid_of(1500, 1400), overviews=False) as writer:
+        writer.write(Window(0, 0, 1500, 1400), heights)
+        assert writer.add_overviews(lambda: True)
+    assert overview_count(path) == 0
+
+
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path):
     path = tmp_path / "dem.tif"
     code = (

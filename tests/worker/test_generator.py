@@ -200,8 +200,8 @@ def test_a_guided_network_adds_to_the_coarse_dem_what_the_unguided_one_answers()
     lacking = light_unet(GUIDED_INPUTS, tile_size=64)
     whole = light_unet(GUIDED_INPUTS, tile_size=64, guided=True)
     whole.set_weights(lacking.get_weights())
-    tile = np.random.default_rng(8).normal(0, 3, (2, 64, 64, 5)).astype(np.float32)
-    tile[..., 4] = -1.0
+    tile = np.random.default_rng(8).normal(0, 3, (2, 64, 64, 6)).astype(np.float32)
+    tile[..., 4:] = -1.0
     apart = run(whole, tile) - run(lacking, tile)
     np.testing.assert_allclose(apart[..., 0], tile[..., 3], atol=1e-4)
     np.testing.assert_array_equal(apart[..., 1], 0.0)
@@ -211,9 +211,9 @@ def test_heights_are_given_to_the_network_in_the_order_of_the_image_at_every_dis
     # Relief per pixel grows as the ground sampling distance falls; what the layers see is 0.2 of it at 100 m.
     model = light_unet(GUIDED_INPUTS, tile_size=64)
     seen = keras.Model(model.input, [model.get_layer(f"{part}_input").output for part in ("trunk", "fine")])
-    tile = np.ones((1, 64, 64, 5), np.float32) * 2.0
+    tile = np.ones((1, 64, 64, 6), np.float32) * 2.0
     for gsd in (10.0, 100.0, 500.0):
-        tile[..., 4] = math.log(gsd / 100.0)
+        tile[..., 5] = math.log(gsd / 100.0)
         trunk, fine = (np.asarray(planes) for planes in seen(tile))
         np.testing.assert_allclose(fine[..., 3], 2.0 * 0.2 * (gsd / 100.0) ** 0.6, rtol=1e-5)
         # A pixel of the trunk stands for four: the same height is a quarter of it.

@@ -67,20 +67,26 @@ def test_a_guided_task_splits_the_height_into_what_is_known_and_what_is_lacking(
     task, random = make_task("image_to_dem", GUIDED_INPUTS, reduction), np.random.default_rng(0)
     given_sample = sample()
     known = given_sample.target[..., 1] > 0
-    dropped, roughness = 0, []
+    dropped, roughness, cells = 0, [], []
     for _ in range(80):
         inputs, target = task(given_sample, random)
-        assert inputs.shape == (64, 64, 5)
+        assert inputs.shape == (64, 64, 6)
         np.testing.assert_allclose(
             (inputs[..., 3] + target[..., 0])[known], given_sample.target[..., 0][known], atol=1e-5
         )
         assert (target[..., 0][~known] == 0).all()
         np.testing.assert_array_equal(target[..., 1], inputs[..., 3])
         np.testing.assert_array_equal(target[..., 2] > 0, known)
-        np.testing.assert_array_equal(inputs[..., 4], given_sample.inputs[..., 3])
+        cells.append(16.0 * np.exp(inputs[0, 0, 4]))
+        np.testing.assert_allclose(inputs[..., 4], inputs[0, 0, 4])
+        np.testing.assert_array_equal(inputs[..., 5], given_sample.inputs[..., 3])
         dropped += not inputs[..., :3].any()
         roughness.append(target[..., 0].std())
     assert 6 < dropped < 30
+    # Of whole tiles' pixels, whatever the reduction.
+    assert 8.0 <= min(cells) < 11.0
+    assert 45.0 < max(cells) <= 64.01
+    assert np.corrcoef(cells, roughness)[0, 1] > 0.8
     # Small cells leave little to be found, large ones much.
     assert max(roughness) > 2.0 * min(roughness)
 

@@ -13,6 +13,7 @@ from imagetodem_qgis.core.card import (
     DEM_TO_IMAGE,
     ELEVATION,
     IMAGE_TO_DEM,
+    LOG_CELL,
     LOG_GSD,
     PALETTE,
     RELIEF,
@@ -27,6 +28,8 @@ the coarse DEM as well, before the last: slopes are those of the whole."""
 
 COARSE_CELLS = (8, 64)
 """Least and largest side of a coarse DEM's cell, in pixels of a whole tile."""
+REFERENCE_CELL = 16.0
+"""Side of a coarse DEM's cell in pixels at which the plane ln(side / reference) is zero."""
 _IMAGE_DROPPED = 0.2
 """Share of guided samples that come without their image: where an image is of no help, the network must do no
 worse than without it."""
@@ -110,10 +113,11 @@ def _guided(inputs: Sequence[str], reduction: int, image_dropped: float) -> Task
         least, largest = COARSE_CELLS
         cell = float(np.exp(random.uniform(np.log(least), np.log(largest)))) / reduction
         coarse = coarse_dem(height, known, max(2.0, cell))
+        told = np.full((*height.shape, 1), np.log(cell * reduction / REFERENCE_CELL), np.float32)
         image = sample.inputs[..., :3]
         if random.random() < image_dropped:
             image = np.zeros_like(image)
-        planes = [image, coarse[..., None], sample.inputs[..., 3:]]
+        planes = [image, coarse[..., None], *([told] if LOG_CELL in inputs else []), sample.inputs[..., 3:]]
         lacking = np.where(known, height - coarse, 0.0).astype(np.float32)
         target = np.stack([lacking, coarse, sample.target[..., 1]], axis=-1)
         return np.concatenate(planes, axis=-1), target

@@ -1,0 +1,1 @@
+"""Known heights: a reference DEM or control points, and what they make of a predicted or another surface."""
