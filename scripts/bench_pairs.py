@@ -37,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=500)
     parser.add_argument("--size", type=int, default=256, help="pixels of 10 m along a tile's side")
-    parser.add_argument("--simultaneous", type=int, default=1, help="tiles at once")
+    parser.add_argument(
+        "--simultaneous", type=int, default=1, help="tiles at once; the server's times overlap"
+    )
     parser.add_argument("--source", choices=_SOURCES, action="append", help="one or more; all if left out")
     parser.add_argument("--serve", nargs=2, metavar=("SOURCE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -75,10 +75,24 @@ def wait_for_the_end_of(pid: int) -> bool:
     return False
 
 
+SOLVE = {"type": "solve", "gains": False}
+
+
+def asked_of(tiles: int, differences: dict[tuple[int, int], float]) -> list[np.ndarray]:
+    """What a solve takes: how much higher the second of two overlapping tiles is than the first."""
+    overlaps = [(0.0, difference, 1.0, 1.0, 1.0, 1.0, 1.0) for difference in differences.values()]
+    return [
+        np.array(list(differences), np.int64).reshape(-1, 2),
+        np.array(overlaps, np.float64).reshape(-1, 7),
+        np.zeros(0, np.int64),
+        np.zeros((0, 3)),
+        np.ones(tiles),
+    ]
+
+
 def test_a_real_worker_solves(interpreter):
-    pairs = np.array([[0, 1], [1, 2]], np.int64)
     with WorkerClient(interpreter.path) as worker:
-        answer = worker.ask({"type": "solve"}, [pairs, np.array([3.0, -1.0]), np.ones(2), np.ones(3)])
+        answer = worker.ask(SOLVE, asked_of(3, {(0, 1): 3.0, (1, 2): -1.0}))
         pid = worker.pid
     # o0 - o1 = 3, o1 - o2 = -1, sum 0
     np.testing.assert_allclose(answer.arrays[0], [5 / 3, -4 / 3, -1 / 3], atol=1e-8)
@@ -195,7 +209,7 @@ def test_cancel_ends_a_real_prediction_within_a_second(interpreter):
 
 def test_a_worker_ends_with_the_process_that_started_it(interpreter):
     worker = WorkerClient(interpreter.path)
-    worker.ask({"type": "solve"}, [np.zeros((0, 2), np.int64), np.zeros(0), np.zeros(0), np.ones(1)])
+    worker.ask(SOLVE, asked_of(1, {}))
     assert worker._process.stdin is not None
     worker._process.stdin.close()
     assert worker._process.wait(5) == 0
@@ -212,7 +226,7 @@ def test_an_interpreter_without_the_libraries_is_told_with_its_log(tmp_path):
     python.write_text("#!/bin/sh\necho 'ModuleNotFoundError: numpy' >&2\nexit 1\n")
     python.chmod(0o755)
     with WorkerClient(python) as worker, pytest.raises(WorkerError, match="exit code 1") as told:
-        worker.ask({"type": "solve"})
+        worker.ask(SOLVE)
     assert "ModuleNotFoundError: numpy" in str(told.value)
 
 
@@ -229,7 +243,5 @@ def test_the_workers_environment_is_clean(interpreter, monkeypatch, tmp_path):
     for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"):
         monkeypatch.setenv(name, str(tmp_path))
     with WorkerClient(Path(interpreter.path)) as worker:
-        answer = worker.ask(
-            {"type": "solve"}, [np.zeros((0, 2), np.int64), np.zeros(0), np.zeros(0), np.ones(2)]
-        )
+        answer = worker.ask(SOLVE, asked_of(2, {}))
     assert answer.arrays[0].tolist() == [0.0, 0.0]

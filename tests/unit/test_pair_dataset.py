@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,22 @@ def test_no_more_tiles_at_once_than_the_source_allows(tmp_path, plan):
     source = PlaceSource(change, simultaneous=3)
     make_dataset(job(tmp_path, plan), source, Told())
     assert 2 <= source.most_under_way <= 3
+
+
+def test_no_more_pairs_in_memory_than_are_under_way(tmp_path, plan):
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def change(tile: Tile, pair: FetchedPair) -> FetchedPair:
+        nonlocal most
+        alive[:] = [one for one in alive if one() is not None] + [weakref.ref(pair)]
+        most = max(most, len(alive))
+        return pair
+
+    make_dataset(job(tmp_path, plan), PlaceSource(change), Told())
+    assert len(plan.tiles) > 20
+    # Two under way, and in each thread the one before, until the next takes its name.
+    assert most <= 4
 
 
 def test_a_cancel_does_not_wait_for_a_tile_that_hangs(tmp_path, plan):

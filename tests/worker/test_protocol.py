@@ -168,8 +168,12 @@ def worker() -> Any:
 
 
 def test_the_worker_answers_and_goes_on_after_an_error(worker):
-    pairs = np.array([[0, 1]], np.int64)
-    solve = Message({"type": "solve"}, [pairs, np.array([4.0]), np.ones(1), np.array([1.0, 3.0])])
+    overlap = np.array([[0.0, 4.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    nothing_known = [np.zeros(0, np.int64), np.zeros((0, 3))]
+    solve = Message(
+        {"type": "solve", "gains": False},
+        [np.array([[0, 1]], np.int64), overlap, *nothing_known, np.array([1.0, 3.0])],
+    )
     for request in (
         Message({"type": "predict"}, [np.zeros((1, 2, 2, 3), np.float32)]),
         solve,
