@@ -8,17 +8,12 @@ from osgeo import gdal
 
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.height_band import HeightBand, height_band
 from imagetodem_qgis.raster.image import RasterError, open_raster, read_band
 
 FloatArray = NDArray[np.float32]
 
 _UNPLACED = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
-_METRES = {
-    **dict.fromkeys(("", "m", "metre", "metres", "meter", "meters"), 1.0),
-    **dict.fromkeys(("ft", "foot", "feet", "international foot"), 0.3048),
-    **dict.fromkeys(("us-ft", "ussft", "us survey foot", "ftus"), 1200.0 / 3937.0),
-}
-"""Of the units that heights come in."""
 
 
 class Dem:
@@ -41,12 +36,7 @@ class Dem:
     def __init__(self, path: str) -> None:
         self.path = path
         self._dataset = open_raster(path)
-        if self._dataset.RasterCount == 0:
-            raise RasterError(f"{path} has no band: give a DEM")
-        band = self._dataset.GetRasterBand(1)
-        colour = band.GetColorInterpretation()
-        if colour in (gdal.GCI_PaletteIndex, gdal.GCI_RedBand) or gdal.DataTypeIsComplex(band.DataType):
-            raise RasterError(f"{path} is an image, not a DEM: give a raster of heights")
+        self._heights = height_band(self._dataset, path)
         transform = self._dataset.GetGeoTransform(can_return_null=True)
         self.is_placed = transform is not None
         self.grid = Grid(
@@ -55,9 +45,8 @@ class Dem:
             tuple(transform or _UNPLACED),
             self._dataset.GetProjection(),
         )
-        self.unit = band.GetUnitType()
-        self.unit_is_known = self.unit.lower() in _METRES
-        self._metres = _METRES.get(self.unit.lower(), 1.0)
+        self.unit = self._heights.unit
+        self.unit_is_known = not self.unit or self._heights.metres is not None
 
     def probe(self) -> None:
         """Read the corners and the middle, which a missing or truncated file fails to give.
@@ -79,8 +68,8 @@ class Dem:
             RasterError: it cannot be resampled.
         """
         if (rows, columns) == (window.rows, window.columns):
-            mask = self._dataset.GetRasterBand(1).GetMaskBand()
-            return HeightReader(self._dataset, mask, self._metres, (window.row, window.column))
+            mask = self._heights.band.GetMaskBand()
+            return HeightReader(self._dataset, mask, self._heights, (window.row, window.column))
         fewer = rows <= window.rows and columns <= window.columns
         options = {
             "format": "VRT",
@@ -94,7 +83,7 @@ class Dem:
         mask = gdal.Translate("", self._dataset, bandList=["mask,1"], resampleAlg="nearest", **options)
         if heights is None or mask is None:
             raise RasterError(f"{self.path} cannot be resampled: {gdal.GetLastErrorMsg()}")
-        return HeightReader(heights, mask.GetRasterBand(1), self._metres, (0, 0), keep=mask)
+        return HeightReader(heights, mask.GetRasterBand(1), self._heights, (0, 0), keep=mask)
 
 
 class HeightReader:
@@ -104,14 +93,14 @@ class HeightReader:
         self,
         dataset: gdal.Dataset,
         mask: gdal.Band,
-        metres: float,
+        heights: HeightBand,
         origin: tuple[int, int],
         keep: gdal.Dataset | None = None,
     ) -> None:
         # A band does not keep its data set alive.
         self._datasets = (dataset, keep)
         self._band, self._mask = dataset.GetRasterBand(1), mask
-        self._metres, self._origin = metres, origin
+        self._heights, self._origin = heights, origin
 
     def read(self, window: Window) -> FloatArray:
         """Heights in metres, (rows, columns) float32, NaN where unknown.
@@ -125,6 +114,4 @@ class HeightReader:
             window.columns,
             window.rows,
         )
-        heights = read_band(self._band, place).astype(np.float32) * np.float32(self._metres)
-        heights[(read_band(self._mask, place) == 0) | ~np.isfinite(heights)] = np.nan
-        return heights
+        return self._heights.in_metres(read_band(self._band, place), read_band(self._mask, place))

@@ -11,18 +11,17 @@ from osgeo import gdal, osr
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.height_band import (
+    HIGHEST,
+    LOWEST,
+    METRE,
+    USUAL_FILLS,
+    HeightBand,
+    height_band,
+)
 from imagetodem_qgis.raster.image import open_raster, read_band
 
-METRE, FOOT, SURVEY_FOOT = 1.0, 0.3048, 1200.0 / 3937.0
-
-_UNITS = {
-    METRE: ("m", "metre", "metres", "meter", "meters"),
-    FOOT: ("ft", "foot", "feet", "international foot", "international feet"),
-    SURVEY_FOOT: ("us-ft", "us survey foot", "us survey feet", "foot_us", "ftus"),
-}
 _PIXELS = ("pixel", "pixels")
-_LOWEST, _HIGHEST = -15_000.0, 30_000.0
-"""Metres between which heights of any planet's ground lie; what lies beyond marks what is unknown."""
 _FAR_COARSER = 1.05
 """Ratio of pixel sizes from which fine pixels are averaged, not interpolated, on coarse ones."""
 _ERROR_THRESHOLD = 0.01
@@ -53,7 +52,7 @@ class Elevation:
     def __init__(self, path: str, unit: float | None = None) -> None:
         self.path = path
         self._dataset = open_raster(path)
-        _check(self._dataset, path)
+        self._heights = height_band(self._dataset, path)
         transform = self._dataset.GetGeoTransform(can_return_null=True)
         if transform is None:
             raise RasterError(f"{path} is not georeferenced: it does not say where its pixels lie")
@@ -64,7 +63,7 @@ class Elevation:
             self._dataset.GetProjection(),
         )
         self._move: tuple[float, float] = (0.0, 0.0)
-        told = _declared_unit(self._dataset, path) if unit is None else unit
+        told = _declared_unit(self._dataset, self._heights, path) if unit is None else unit
         self.unit = METRE if told is None else told
         self.declares_unit = told is not None
         self.metadata: dict[str, str] = self._dataset.GetMetadata() or {}
@@ -103,7 +102,7 @@ class Elevation:
         placed.SetGeoTransform((left, a, b, top, d, e))
         band = self._dataset.GetRasterBand(1)
         if band.GetNoDataValue() is None and band.GetMaskFlags() & gdal.GMF_ALL_VALID:
-            undeclared = _undeclared_nodata(band, self.unit)
+            undeclared = _undeclared_nodata(self._heights, self.unit)
             if undeclared is not None:
                 placed.GetRasterBand(1).SetNoDataValue(undeclared)
         return placed
@@ -122,8 +121,7 @@ class ElevationOnGrid:
         self.resampling, self.unit, self._path = resampling, elevation.unit, elevation.path
         self.dtype = np.dtype(np.float64 if elevation.is_wide else np.float32)
         self._source = dataset
-        band = elevation._dataset.GetRasterBand(1)
-        self._scale, self._offset = band.GetScale() or 1.0, band.GetOffset() or 0.0
+        self._heights = elevation._heights
         left, top = grid.to_map(0, 0)
         right, bottom = grid.to_map(grid.columns, grid.rows)
         gdal.ErrorReset()
@@ -159,10 +157,9 @@ class ElevationOnGrid:
             heights = read_band(self._warped.GetRasterBand(1), place)
         except RasterError as error:
             raise RasterError(f"{self._path}: {error}") from error
-        if (self._scale, self._offset) != (1.0, 0.0):
-            heights = (heights * self._scale + self._offset).astype(heights.dtype)
+        heights = self._heights.in_unit(heights)
         with np.errstate(invalid="ignore"):
-            known = (heights * self.unit > _LOWEST) & (heights * self.unit < _HIGHEST)
+            known = (heights * self.unit > LOWEST) & (heights * self.unit < HIGHEST)
         return np.where(known, heights, heights.dtype.type(np.nan))
 
 
@@ -191,31 +188,17 @@ def pixel_side(grid: Grid) -> float:
     return math.sqrt(abs(a * e - b * d))
 
 
-def _check(dataset: gdal.Dataset, path: str) -> None:
-    if not dataset.RasterCount:
-        raise RasterError(f"{path} has no band")
-    band = dataset.GetRasterBand(1)
-    if gdal.DataTypeIsComplex(band.DataType):
-        raise RasterError(f"{path} holds complex numbers: give a DEM")
-    if band.GetColorInterpretation() == gdal.GCI_PaletteIndex:
-        raise RasterError(f"{path} is paletted: its values are numbers of colours, not heights")
-    if dataset.RasterCount >= 3 and band.GetColorInterpretation() == gdal.GCI_RedBand:
-        raise RasterError(f"{path} is an image in colours, not a DEM")
-
-
-def _declared_unit(dataset: gdal.Dataset, path: str) -> float | None:
+def _declared_unit(dataset: gdal.Dataset, heights: HeightBand, path: str) -> float | None:
     """Metres of the unit that the band, else the vertical CRS tells."""
-    name = dataset.GetRasterBand(1).GetUnitType().strip().lower()
-    if name in _PIXELS:
+    if heights.unit in _PIXELS:
         raise RasterError(
             f"{path} holds heights in units of a pixel, whose size is not known: assign a CRS to the image "
             "and predict again"
         )
-    for metres, names in _UNITS.items():
-        if name in names:
-            return metres
-    if name:
-        raise RasterError(f"{path} gives its heights in '{name}': say the unit in metres or feet")
+    if heights.metres is not None:
+        return heights.metres
+    if heights.unit:
+        raise RasterError(f"{path} gives its heights in '{heights.unit}': say the unit in metres or feet")
     reference = osr.SpatialReference()
     if dataset.GetProjection() and reference.ImportFromWkt(dataset.GetProjection()) == 0:
         factor = reference.GetAttrValue("VERT_CS|UNIT", 1)
@@ -224,16 +207,17 @@ def _declared_unit(dataset: gdal.Dataset, path: str) -> float | None:
     return None
 
 
-def _undeclared_nodata(band: gdal.Band, unit: float) -> float | None:
+def _undeclared_nodata(heights: HeightBand, unit: float) -> float | None:
     """A value that no height has and that stands in the raster: nodata that the file does not declare."""
+    band = heights.band
     columns, rows = min(band.XSize, 1024), min(band.YSize, 1024)
     values = band.ReadAsArray(buf_xsize=columns, buf_ysize=rows)
     values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if not values.size:
         return None
-    scaled = values.astype(np.float64) * (band.GetScale() or 1.0) + (band.GetOffset() or 0.0)
-    beyond = values[(scaled * unit <= _LOWEST) | (scaled * unit >= _HIGHEST)]
+    scaled = heights.in_unit(values.astype(np.float64))
+    beyond = values[(scaled * unit <= LOWEST) | (scaled * unit >= HIGHEST)]
     if beyond.size:
         return float(beyond.flat[0])
-    fills = [value for value in (-9999.0, -32768.0) if (values == value).any()]
+    fills = [value for value in USUAL_FILLS if (values == value).any()]
     return fills[0] if fills else None

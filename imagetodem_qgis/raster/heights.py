@@ -8,11 +8,8 @@ from osgeo import gdal
 
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.height_band import height_band
 from imagetodem_qgis.raster.image import RasterError, open_raster
-
-_METRES = {"ft": 0.3048, "feet": 0.3048, "foot": 0.3048, "us survey foot": 1200.0 / 3937.0}
-_LOWEST, _HIGHEST = -9900.0, 30000.0
-"""Metres between which heights of this and other planets lie, and undeclared nodata values do not."""
 
 
 class Heights:
@@ -31,16 +28,7 @@ class Heights:
     def __init__(self, path: str) -> None:
         self._path = path
         self._dataset = open_raster(path)
-        if not self._dataset.RasterCount:
-            raise RasterError(f"{path} has no band")
-        self._band = self._dataset.GetRasterBand(1)
-        if gdal.DataTypeIsComplex(self._band.DataType):
-            raise RasterError(f"{path} holds complex numbers: give a DEM")
-        if self._band.GetColorInterpretation() == gdal.GCI_PaletteIndex:
-            raise RasterError(f"{path} is paletted: its values are numbers of colours, not heights")
-        self._scale = self._band.GetScale() or 1.0
-        self._offset = self._band.GetOffset() or 0.0
-        self._metres = _METRES.get(self._band.GetUnitType().strip().lower(), 1.0)
+        self._heights = height_band(self._dataset, path)
         transform = self._dataset.GetGeoTransform(can_return_null=True)
         if transform is None:
             raise RasterError(f"{path} is not georeferenced: it does not say where its pixels lie")
@@ -63,15 +51,12 @@ class Heights:
         algorithm = gdal.GRIORA_Average if fewer else gdal.GRIORA_NearestNeighbour
         gdal.ErrorReset()
         try:
-            values = self._band.ReadAsArray(
-                *place, **shape, buf_type=gdal.GDT_Float32, resample_alg=algorithm
-            )
-            known = self._band.GetMaskBand().ReadAsArray(*place, **shape) > 0
+            band = self._heights.band
+            values = band.ReadAsArray(*place, **shape, buf_type=gdal.GDT_Float32, resample_alg=algorithm)
+            mask = band.GetMaskBand().ReadAsArray(*place, **shape)
             reason = gdal.GetLastErrorMsg()
         except RuntimeError as error:
             values, reason = None, str(error)
         if values is None or gdal.GetLastErrorType() >= gdal.CE_Failure:
             raise RasterError(f"{self._path} cannot be read ({reason}): it may be truncated or damaged")
-        heights = ((values * self._scale + self._offset) * self._metres).astype(np.float32)
-        known &= np.isfinite(heights) & (heights > _LOWEST) & (heights < _HIGHEST)
-        return np.where(known, heights, np.float32(np.nan))
+        return self._heights.in_metres(values, mask)

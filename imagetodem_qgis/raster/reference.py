@@ -11,12 +11,12 @@ from osgeo import gdal
 from imagetodem_qgis.core.grid import PixelGrid
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.raster.errors import RasterError
+from imagetodem_qgis.raster.height_band import METRE, height_band
 from imagetodem_qgis.raster.image import open_raster, read_band
 from imagetodem_qgis.raster.reference_grid import ReferenceOnGrid
 
 _USUAL_NODATA = {gdal.GDT_Int16: -32768.0}
 _OTHERWISE = -9999.0
-_FEET = {"ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "us survey foot": 1200.0 / 3937.0}
 _MARGIN = 8
 _BLOCK = 1024
 _EDGE_PLACES = 21
@@ -38,14 +38,9 @@ class Reference:
     def __init__(self, path: str) -> None:
         self.path = path
         self._dataset = open_raster(path)
-        self._band = self._dataset.GetRasterBand(1)
+        self._heights = height_band(self._dataset, path)
         if not self._dataset.GetProjection() or self._dataset.GetGeoTransform(can_return_null=True) is None:
             raise RasterError(f"{path} has no coordinate reference system: assign one first")
-        if gdal.DataTypeIsComplex(self._band.DataType):
-            raise RasterError(f"{path} holds complex numbers, not heights")
-        if self._band.GetColorInterpretation() == gdal.GCI_PaletteIndex:
-            raise RasterError(f"{path} is paletted: its values are numbers of colours, not heights")
-        self._unit = _FEET.get(self._band.GetUnitType().lower(), 1.0)
 
     def on(self, grid: PixelGrid, scratch: Path) -> ReferenceOnGrid:
         """The reference on a grid.
@@ -68,14 +63,15 @@ class Reference:
             noData=self._nodata(),
         )
         self._check_known(crop)
-        scale = (self._band.GetScale() or 1.0) * self._unit
-        offset = (self._band.GetOffset() or 0.0) * self._unit
+        metres = self._heights.metres or METRE
+        scale, offset = self._heights.scale * metres, self._heights.offset * metres
         return ReferenceOnGrid(crop, grid, cell, scratch, (scale, offset))
 
     def _nodata(self) -> float:
-        given = self._band.GetNoDataValue()
+        band = self._heights.band
+        given = band.GetNoDataValue()
         # Many DEMs have such voids without saying so.
-        return float(given) if given is not None else _USUAL_NODATA.get(self._band.DataType, _OTHERWISE)
+        return float(given) if given is not None else _USUAL_NODATA.get(band.DataType, _OTHERWISE)
 
     def _window_of(self, grid: PixelGrid) -> tuple[Window, float]:
         """The reference's pixels that a grid needs, and the side of one of them in the grid's pixels."""

@@ -15,6 +15,7 @@ from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.prediction.request import Cancelled
 from imagetodem_qgis.raster.cache import small_block_cache
 from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.height_band import METRE, height_band, metres_of
 from imagetodem_qgis.raster.image import RasterError, open_raster, read_band
 
 LONGEST_SIDE = 4096
@@ -28,13 +29,6 @@ _OUTLANDISH = 1e6
 """Heights that cannot be: beyond them a void that is not marked as one."""
 
 _UNPLACED = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
-_UNITS = {
-    "ft": 0.3048,
-    "foot": 0.3048,
-    "feet": 0.3048,
-    "us-ft": 1200.0 / 3937.0,
-    "us survey foot": 1200.0 / 3937.0,
-}
 
 Heights = NDArray[np.float64]
 
@@ -68,7 +62,7 @@ class Terrain:
 
     def metres(self) -> float:
         """Length of the heights' unit in that of :meth:`cell`."""
-        return _UNITS.get(self.unit.lower(), 1.0)
+        return metres_of(self.unit) or METRE
 
 
 class SceneDem:
@@ -84,23 +78,15 @@ class SceneDem:
     def __init__(self, path: str) -> None:
         self.path = path
         self._dataset = open_raster(path)
-        if self._dataset.RasterCount == 0:
-            raise RasterError(f"{path} has no band")
-        self._band = self._dataset.GetRasterBand(1)
+        self._heights = height_band(self._dataset, path)
+        self._band = self._heights.band
         columns, rows = self._dataset.RasterXSize, self._dataset.RasterYSize
         if min(columns, rows) < 2:
             raise RasterError(f"{path} has {columns} × {rows} pixels; a surface needs 2 × 2 at least")
-        if self._band.GetColorInterpretation() in (gdal.GCI_RedBand, gdal.GCI_PaletteIndex):
-            raise RasterError(f"{path} is a picture: its first band holds colours, not heights")
-        if gdal.DataTypeIsComplex(self._band.DataType):
-            raise RasterError(f"{path} holds complex numbers, not heights")
         transform = self._dataset.GetGeoTransform(can_return_null=True) or _UNPLACED
         self.grid = Grid(columns, rows, tuple(transform), self._dataset.GetProjection())
-        self.unit = str(self._band.GetUnitType() or "")
+        self.unit = self._heights.unit
         self.note = str(self._band.GetDescription() or "")
-        scale, offset = self._band.GetScale(), self._band.GetOffset()
-        self._scale = 1.0 if scale is None else float(scale)
-        self._offset = 0.0 if offset is None else float(offset)
 
     def probe(self) -> None:
         """Read the corners and the middle, which a missing or truncated file fails to give.
@@ -199,7 +185,7 @@ class SceneDem:
         return self._cleaned(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
 
     def _cleaned(self, values: NDArray[np.floating]) -> Heights:
-        heights = values.astype(np.float64) * self._scale + self._offset
+        heights = self._heights.in_unit(values.astype(np.float64))
         heights[~(np.abs(heights) < _OUTLANDISH)] = np.nan
         return heights
 

@@ -253,7 +253,7 @@ def test_what_is_no_surface_is_refused(export: Export, tmp_path: Path) -> None:
     assert "DEM: " in refused(export, pixel)
     assert "1 × 1 pixels" in refused(export, pixel)
     image = write_image(tmp_path / "image.tif", colours(20, 30))
-    assert "picture" in refused(export, image)
+    assert "an image in colours" in refused(export, image)
     nothing = write_image(tmp_path / "nothing.tif", np.full((9, 9, 1), NODATA, np.float32), nodata=NODATA)
     assert "all of it is nodata" in refused(export, nothing)
     strip = write_image(tmp_path / "strip.tif", np.ones((2, 9000, 1), np.float32))

@@ -8,7 +8,8 @@ from osgeo import osr
 
 from imagetodem_qgis.evaluation.report.words import metres
 from imagetodem_qgis.evaluation.request import Evaluation, RasterComparison
-from imagetodem_qgis.raster.elevation import FOOT, METRE, Elevation
+from imagetodem_qgis.raster.elevation import Elevation
+from imagetodem_qgis.raster.height_band import FOOT, METRE
 
 _OWN = "IMAGETODEM_"
 _LONGEST = 300
