@@ -14,7 +14,8 @@ from imagetodem_qgis.evaluation.planes import Planes
 from imagetodem_qgis.evaluation.request import Pictures
 from imagetodem_qgis.prediction.request import Cancelled, Listener
 from imagetodem_qgis.raster.grid import Grid
-from imagetodem_qgis.raster.writer import BLOCK_SIZE, SurfaceWriter
+from imagetodem_qgis.raster.whole_file import BLOCK_SIZE
+from imagetodem_qgis.raster.writer import SurfaceWriter
 
 FloatArray = NDArray[np.float64]
 

@@ -11,16 +11,12 @@ from imagetodem_qgis.core.card import ModelCard
 from imagetodem_qgis.core.colour import Palette, choose_palette
 from imagetodem_qgis.core.grid import Ground
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
+from imagetodem_qgis.core.network_grid import network_grid
 from imagetodem_qgis.core.tiling import TilePlan, Window, plan_tiles
 from imagetodem_qgis.prediction.request import Listener
 from imagetodem_qgis.raster.dem import Dem
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.runtime.models import Model
-
-_FAR = 1.25
-"""Factor beyond the training's ground sampling distances from which a DEM is resampled to them."""
-_OBLONG = 1.15
-"""Ratio of a pixel's sides from which a DEM is resampled to square pixels."""
 
 
 @dataclass(frozen=True)
@@ -117,18 +113,11 @@ def _work_grid(
             f"{card.typical_gsd():.3g} m."
         )
         return grid, card.typical_gsd()
-    own = math.sqrt(across * down)
-    least, largest = card.gsd_range
-    wanted = own
-    if own < least / _FAR or own > largest * _FAR:
-        wanted = min(max(own, least), largest)
+    seen = network_grid(grid, across, down, card.gsd_range)
+    if seen.is_far:
+        least, largest = card.gsd_range
         listener.warn(
-            f"A pixel is {own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The DEM is "
-            f"read at {wanted:.4g} m and the image brought back to the DEM's pixels."
+            f"A pixel is {seen.own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The DEM "
+            f"is read at {seen.wanted:.4g} m and the image brought back to the DEM's pixels."
         )
-    elif max(across, down) / min(across, down) < _OBLONG:
-        return grid, own
-    rows = max(1, round(grid.rows * down / wanted))
-    columns = max(1, round(grid.columns * across / wanted))
-    wide, high = grid.columns / columns, grid.rows / rows
-    return grid.resampled(rows, columns), math.sqrt((across * wide) * (down * high))
+    return seen.grid, seen.gsd

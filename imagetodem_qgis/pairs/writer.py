@@ -16,7 +16,7 @@ from osgeo import gdal, gdal_array
 
 from imagetodem_qgis.pairs.geography import reference
 from imagetodem_qgis.pairs.source import FetchedPair, Tile
-from imagetodem_qgis.raster.writer import NODATA
+from imagetodem_qgis.raster.whole_file import NODATA
 
 IMAGES, DEMS = "images", "dems"
 _PARTIAL = ".partial"

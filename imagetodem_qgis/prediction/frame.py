@@ -3,20 +3,14 @@ turn."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from imagetodem_qgis.core.card import ModelCard
 from imagetodem_qgis.core.grid import Ground, PixelGrid
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
+from imagetodem_qgis.core.network_grid import network_grid
 from imagetodem_qgis.core.tiling import TilePlan, plan_tiles
 from imagetodem_qgis.prediction.request import Listener, Request
-
-_FAR = 1.25
-"""Factor beyond the training's ground sampling distances from which an image is resampled to them."""
-
-_OBLONG = 1.15
-"""Ratio of a pixel's sides from which an image is resampled to square pixels."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +79,15 @@ def _work_grid(
 ) -> tuple[PixelGrid, float]:
     if ground is None:
         return grid, card.typical_gsd()
-    across, down = ground.pixel_size()
-    own = math.sqrt(across * down)
-    least, largest = card.gsd_range
-    wanted = own
-    if own < least / _FAR or own > largest * _FAR:
-        wanted = min(max(own, least), largest)
+    seen = network_grid(grid, *ground.pixel_size(), card.gsd_range)
+    if seen.is_far:
+        least, largest = card.gsd_range
         listener.warn(
-            f"A pixel is {own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The "
+            f"A pixel is {seen.own:.4g} m; the model was trained on {least:.4g} to {largest:.4g} m. The "
             "image is read at "
-            f"{wanted:.4g} m and the DEM brought back to the image's pixels."
+            f"{seen.wanted:.4g} m and the DEM brought back to the image's pixels."
         )
-    elif max(across, down) / min(across, down) < _OBLONG:
-        return grid, own
-    rows = max(1, round(grid.rows * down / wanted))
-    columns = max(1, round(grid.columns * across / wanted))
-    wide, high = grid.columns / columns, grid.rows / rows
-    return grid.resampled(rows, columns), math.sqrt((across * wide) * (down * high))
+    return seen.grid, seen.gsd
 
 
 def _light(

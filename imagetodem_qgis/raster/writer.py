@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Callable, TypeVar
@@ -15,13 +13,16 @@ from osgeo import gdal
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.image import RasterError
+from imagetodem_qgis.raster.whole_file import (
+    BLOCK_SIZE,
+    NODATA,
+    overview_levels,
+    partial_name,
+    put_in_place,
+    remove_left_overs,
+)
 
 AnyWriter = TypeVar("AnyWriter", bound="RasterWriter")
-
-NODATA = -9999.0
-
-BLOCK_SIZE = 512
-"""Side of the file's tiles in pixels; windows aligned to it are written without reading back."""
 
 _OPTIONS = (
     "TILED=YES",
@@ -33,7 +34,6 @@ _OPTIONS = (
     "BIGTIFF=IF_SAFER",
     "NUM_THREADS=ALL_CPUS",
 )
-_SMALLEST_OVERVIEW = 256
 
 
 class RasterWriter:
@@ -127,7 +127,8 @@ class RasterWriter:
         Raises:
             RasterError: the disk is full or gone.
         """
-        levels, self._overviews = self._overview_levels(), False
+        levels = overview_levels(self._size) if self._overviews else []
+        self._overviews = False
         if not levels:
             return True
         cancelled = False
@@ -160,16 +161,7 @@ class RasterWriter:
         if gdal.GetLastErrorType() >= gdal.CE_Failure:
             raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
         self._dataset = None
-        os.replace(self._partial, self._path)
-        # Statistics and overviews of the file that was there before would be taken for this one's.
-        for suffix in (".aux.xml", ".ovr"):
-            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-
-    def _overview_levels(self) -> list[int]:
-        levels = []
-        while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
-            levels.append(2 ** (len(levels) + 1))
-        return levels
+        put_in_place(self._partial, self._path)
 
 
 class SurfaceWriter(RasterWriter):
@@ -210,29 +202,3 @@ class SurfaceWriter(RasterWriter):
             RasterError: the disk is full or gone.
         """
         self._write_band(1, window, np.where(np.isfinite(heights), heights, np.float32(NODATA)))
-
-
-def partial_name(path: Path) -> Path:
-    """The hidden name under which this process writes what is to become ``path``."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial.tif")
-
-
-def remove_left_overs(path: Path) -> None:
-    """Remove what processes that died left beside ``path`` while they wrote it."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial.tif"):
-        process = left.name.split(".")[-3]
-        if process.isdigit() and not _is_alive(int(process)):
-            left.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    if os.name == "nt":
-        # Windows refuses to remove a file that a living process holds open, so a try does no harm.
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

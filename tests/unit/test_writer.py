@@ -15,7 +15,9 @@ from osgeo import osr  # noqa: E402
 from imagetodem_qgis.core.tiling import Window, blocks  # noqa: E402
 from imagetodem_qgis.raster.grid import Grid  # noqa: E402
 from imagetodem_qgis.raster.image import RasterError  # noqa: E402
-from imagetodem_qgis.raster.writer import NODATA, SurfaceWriter, partial_name, remove_left_overs  # noqa: E402
+from imagetodem_qgis.raster.whole_file import NODATA  # noqa: E402
+from imagetodem_qgis.raster.writer import SurfaceWriter  # noqa: E402
+from tests.left_overs import left_by_the_dead  # noqa: E402
 
 
 def grid_of(rows: int, columns: int) -> Grid:
@@ -132,38 +134,10 @@ def test_a_new_file_takes_nothing_over_from_the_old_one(tmp_path):
     assert dataset.GetRasterBand(1).ComputeStatistics(False)[:2] == [7.0, 7.0]
 
 
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_left_overs_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path):
-    path = tmp_path / "my [dem].v2.tif"
-    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        dead = tmp_path / f".my [dem].v2.{dead_process()}.partial.tif"
-        kept = [
-            tmp_path / f".my [dem].v2.{living.pid}.partial.tif",
-            tmp_path / f".other.{dead_process()}.partial.tif",
-            tmp_path / ".my [dem].v2.word.partial.tif",
-        ]
-        for file in (dead, *kept):
-            file.write_bytes(b"part")
-        remove_left_overs(path)
-        assert not dead.exists()
-        assert all(file.exists() for file in kept)
-        dead.write_bytes(b"part")
-        write(path, heights_of(4, 4))
-        assert sorted(tmp_path.iterdir()) == sorted([path, *kept])
-    finally:
-        living.communicate(b"\n")
-
-
-def test_the_partial_name_is_hidden_beside_the_file_and_this_processs_own(tmp_path):
-    name = partial_name(tmp_path / "dem.v2.tif")
-    assert name.parent == tmp_path
-    assert name.name == f".dem.v2.{os.getpid()}.partial.tif"
+def test_a_new_file_removes_what_the_dead_left(tmp_path):
+    left_by_the_dead(tmp_path / "dem.tif")
+    write(tmp_path / "dem.tif", heights_of(4, 4))
+    assert [item.name for item in tmp_path.iterdir()] == ["dem.tif"]
 
 
 def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,12 @@ from rasterio.transform import from_origin
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.prediction.unfinished import unfinished_folder
 from imagetodem_qgis.raster.errors import RasterError
-from imagetodem_qgis.worker.headless.image import RasterioImage
+from imagetodem_qgis.worker.headless.image import RasterioGrid, RasterioImage
 from imagetodem_qgis.worker.headless.main import main
 from imagetodem_qgis.worker.headless.virtual import virtual_raster
+from imagetodem_qgis.worker.headless.writing import RasterioRasters
 from tests import tiny_models
+from tests.left_overs import left_by_the_dead
 
 NODATA = -9999.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +184,21 @@ def test_a_virtual_raster_averages_and_keeps_the_masks(tmp_path):
     expected = cut.reshape(3, 15, 2, 20, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(values, expected, atol=0.51)
     assert (masks == 255).all()
+
+
+def test_a_new_file_takes_nothing_over_from_the_old_one_or_the_dead(tmp_path):
+    path = write(tmp_path / "dem.tif", np.full((1, 20, 20), 5.0, np.float32))
+    (tmp_path / "dem.tif.aux.xml").write_text("<PAMDataset/>")
+    (tmp_path / "dem.tif.ovr").write_bytes(b"overviews of the old file")
+    left_by_the_dead(path)
+    grid = RasterioGrid(30, 40, (500_000.0, 30.0, 0.0, 5_200_000.0, 0.0, -30.0), "")
+    with RasterioRasters().writer(path, grid) as writer:
+        writer.write(grid.window(), np.full((40, 30), 7.0, np.float32))
+        beside = sorted(item.name for item in tmp_path.iterdir())
+        partial = f".dem.{os.getpid()}.partial.tif"
+        assert beside == [partial, "dem.tif", "dem.tif.aux.xml", "dem.tif.ovr"]
+    assert [item.name for item in tmp_path.iterdir()] == ["dem.tif"]
+    np.testing.assert_array_equal(heights(path), np.full((40, 30), 7.0))
 
 
 def test_the_sun_is_read_from_any_domain_of_the_metadata(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Callable
 
@@ -17,11 +16,15 @@ from rasterio.windows import Window as RasterioWindow
 from imagetodem_qgis.core.grid import PixelGrid
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.errors import RasterError
+from imagetodem_qgis.raster.whole_file import (
+    BLOCK_SIZE,
+    NODATA,
+    overview_levels,
+    partial_name,
+    put_in_place,
+    remove_left_overs,
+)
 from imagetodem_qgis.worker.headless.virtual import virtual_raster
-
-NODATA = -9999.0
-_BLOCK_SIZE = 512
-_SMALLEST_OVERVIEW = 256
 
 
 class RasterioRasters:
@@ -69,8 +72,9 @@ class SurfaceWriter:
         overviews: bool,
     ) -> None:
         self._path, self._overviews = path, overviews
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.tif")
+        self._partial = partial_name(path)
         self._size = max(grid.rows, grid.columns)
+        remove_left_overs(path)
         try:
             self._dataset = rasterio.open(
                 self._partial,
@@ -84,8 +88,8 @@ class SurfaceWriter:
                 crs=grid.crs or None,
                 transform=Affine.from_gdal(*grid.geotransform),
                 tiled=True,
-                blockxsize=_BLOCK_SIZE,
-                blockysize=_BLOCK_SIZE,
+                blockxsize=BLOCK_SIZE,
+                blockysize=BLOCK_SIZE,
                 compress="deflate",
                 predictor=3,
                 zlevel=1,
@@ -124,9 +128,7 @@ class SurfaceWriter:
         return not is_cancelled()
 
     def _finish(self) -> None:
-        levels = []
-        while self._overviews and self._size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
-            levels.append(2 ** (len(levels) + 1))
+        levels = overview_levels(self._size) if self._overviews else []
         try:
             self._dataset.close()
             if levels:
@@ -134,7 +136,7 @@ class SurfaceWriter:
                     dataset.build_overviews(levels, Resampling.average)
         except RasterioError as error:
             raise RasterError(f"{self._path} cannot be written: {error}") from error
-        os.replace(self._partial, self._path)
+        put_in_place(self._partial, self._path)
 
 
 class ResampledSurface:

@@ -1,0 +1,62 @@
+"""The pixels that a network sees: square ones, near the ground sampling distances of its training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Generic
+
+from imagetodem_qgis.core.grid import AnyGrid
+
+_FAR = 1.25
+"""Factor beyond the training's ground sampling distances from which a raster is resampled to them."""
+
+_OBLONG = 1.15
+"""Ratio of a pixel's sides from which a raster is resampled to square pixels."""
+
+
+@dataclass(frozen=True)
+class NetworkGrid(Generic[AnyGrid]):
+    """A network's pixels over the extent of a raster.
+
+    Attributes:
+        grid: of the network's pixels; the raster's own unless it is to be resampled.
+        gsd: ground sampling distance of ``grid`` in metres.
+        own: ground sampling distance of the raster in metres.
+        wanted: the one to resample to in metres; ``gsd`` differs by what whole rows and columns ask for.
+    """
+
+    grid: AnyGrid
+    gsd: float
+    own: float
+    wanted: float
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the raster is too far from the training's ground sampling distances to be shown so."""
+        return self.wanted != self.own
+
+
+def network_grid(
+    grid: AnyGrid, across: float, down: float, gsd_range: tuple[float, float]
+) -> NetworkGrid[AnyGrid]:
+    """Decide which pixels a network sees of a raster.
+
+    Args:
+        grid: of the raster.
+        across: metres of a column's step.
+        down: metres of a row's step.
+        gsd_range: least and largest ground sampling distance of the training in metres.
+    """
+    own = math.sqrt(across * down)
+    least, largest = gsd_range
+    wanted = own
+    if own < least / _FAR or own > largest * _FAR:
+        wanted = min(max(own, least), largest)
+    elif max(across, down) / min(across, down) < _OBLONG:
+        return NetworkGrid(grid, own, own, own)
+    rows = max(1, round(grid.rows * down / wanted))
+    columns = max(1, round(grid.columns * across / wanted))
+    wide, high = grid.columns / columns, grid.rows / rows
+    gsd = math.sqrt((across * wide) * (down * high))
+    return NetworkGrid(grid.resampled(rows, columns), gsd, own, wanted)
