@@ -91,9 +91,11 @@ def read_patch(
         except (RuntimeError, _Unreadable) as error:
             # GDAL would go on to answer from what it kept of the failure.
             gdal.VSICurlPartialClearCache(file)
-            raise _explained(f"{complaints.text} {error}", name, host(address)) from None
+            told = f"{complaints.text} {error}"
         finally:
             gdal.PopErrorHandler()
+        # Not from within: where GDAL raises, its error holds the address, and it would stay with this one.
+        raise _explained(told, name, host(address))
 
     return patiently(read, is_cancelled, name)
 
