@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ NODATA = -9999.0
 UTM_33N = "EPSG:32633"
 UTM_TRANSFORM = (500_000.0, 30.0, 0.0, 5_200_000.0, 0.0, -30.0)
 """Square pixels of 30 m."""
+GROUND_TOLERANCE = 0.01
+"""The grid's true scale on the ground is taken on a sphere: within a percent of the ellipsoid's metres."""
 
 
 def write_image(
@@ -103,6 +106,13 @@ def relief(bands: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArr
 def centred(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Heights less their mean: what is left of a surface that is known up to a constant."""
     return heights - np.nanmean(heights)
+
+
+def fitted(heights: NDArray[np.float64], pattern: NDArray[Any]) -> tuple[float, float]:
+    """Metres for one unit of a pattern, and the correlation."""
+    known = np.isfinite(heights)
+    a, b = centred(pattern[known]), centred(heights[known])
+    return float(a @ b / (a @ a)), float(a @ b / math.sqrt((a @ a) * (b @ b)))
 
 
 def colours(rows: int, columns: int, seed: int = 1) -> NDArray[np.uint8]:

@@ -136,3 +136,35 @@ def predict_image(qgis_app: object, tmp_path: Path) -> Predict:
         }
 
     return run
+
+
+@pytest.fixture
+def refusal(
+    qgis_app: object, tmp_path: Path, tiny_model: ModelMaker, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Gives the reason for which Predict DEM refuses parameters, before any worker is started.
+
+    The model is the tiny ``red``, the image one of waves, the output ``dem.tif``, unless they are given.
+    """
+    from qgis.core import QgsApplication, QgsProcessingContext
+
+    from imagetodem_qgis.runtime import client
+    from tests.rasters import colours, write_image
+
+    def no_worker(*arguments: object, **keywords: object) -> None:
+        pytest.fail("a process was started before the parameters were checked")
+
+    monkeypatch.setattr(client, "start_worker", no_worker)
+
+    def check(**parameters: Any) -> str:
+        given = {"OUTPUT": tmp_path / "dem.tif", "MODEL_FILE": tiny_model("red"), **parameters}
+        if "INPUT" not in given:
+            given["INPUT"] = write_image(tmp_path / "image.tif", colours(40, 50))
+        given = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById("imagetodem:predictdem")
+        accepted, reason = algorithm.checkParameterValues(given, QgsProcessingContext())
+        assert not accepted
+        assert not list(tmp_path.glob(".*"))
+        return reason
+
+    return check

@@ -9,12 +9,19 @@ import pytest
 
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
-from tests.rasters import UTM_TRANSFORM, centred, colours, read_surface, relief, sunlit_terrain, write_image
+from tests.rasters import (
+    GROUND_TOLERANCE,
+    UTM_TRANSFORM,
+    centred,
+    colours,
+    read_surface,
+    relief,
+    sunlit_terrain,
+    write_image,
+)
 from tests.tiny_models import LOG_SCALE
 
 PIXEL = 30.0
-# The grid's true scale on the ground is taken on a sphere: within a percent of the ellipsoid's metres.
-GROUND = 0.01
 _MARGIN = 32
 
 
@@ -31,7 +38,7 @@ def assert_is_relief(
     heights: np.ndarray, pattern: np.ndarray, metres: float, tolerance: float = 1e-4
 ) -> None:
     factor, residual = scale_and_residual(heights, pattern)
-    assert factor == pytest.approx(metres, rel=GROUND)
+    assert factor == pytest.approx(metres, rel=GROUND_TOLERANCE)
     assert residual < tolerance * np.ptp(pattern)
 
 
@@ -97,7 +104,7 @@ def test_the_spread_is_one_standard_deviation_in_metres(predict, tiny_model, tmp
     expected = PIXEL * 1.5 * math.sqrt(2) * math.exp(LOG_SCALE)
     known = np.isfinite(dem.heights)
     assert (np.isfinite(deviation.heights) == known).all()
-    np.testing.assert_allclose(deviation.heights[known], expected, rtol=GROUND)
+    np.testing.assert_allclose(deviation.heights[known], expected, rtol=GROUND_TOLERANCE)
     assert deviation.unit == "m"
     assert (tmp_path / "confidence.qml").is_file()
     assert_is_relief(dem.heights, relief(bands, known), PIXEL)
