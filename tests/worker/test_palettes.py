@@ -18,7 +18,7 @@ def pair(colour: tuple[int, int, int], seed: int) -> Pair:
     # The stretch is a pair's own: with as much black and white in each, all are stretched alike.
     image[:4], image[4:8] = 0, 255
     valid = np.ones((70, 70), bool)
-    return Pair(str(seed), image, np.zeros((70, 70), np.float32), valid, 30.0, "train")
+    return Pair(str(seed), image, np.full((70, 70), 300.0, np.float32), valid, 30.0, "train")
 
 
 def groups(rendered: bool = False) -> list[Group]:
@@ -31,7 +31,7 @@ def test_palettes_are_the_colours_that_pairs_have_the_commonest_first():
     found = typical_palettes(groups(), DEFAULT_STRETCH, seed=0, count=3)
     for palette, name in zip(found, ("forest", "desert", "sea")):
         examples = [pair(COLOURS[name], seed) for seed in range(9)]
-        colours = [mean_colour(pair_stretch(one).apply(one.image), one.valid) for one in examples]
+        colours = [mean_colour(pair_stretch(one).apply(one.image), one.dem, one.valid) for one in examples]
         # Every seventh pixel tells no more.
         np.testing.assert_allclose(palette, np.mean(colours, axis=0), atol=0.15)
     assert found == typical_palettes(groups(), DEFAULT_STRETCH, seed=0, count=3)
@@ -50,9 +50,18 @@ def test_rendered_images_are_asked_only_where_there_are_no_real_ones():
     assert len(typical_palettes(other, DEFAULT_STRETCH, 0)) == 1
 
 
-def test_the_mean_colour_is_of_known_pixels_within_the_range():
-    image = np.zeros((2, 2, 3), np.float32)
-    image[0, 0], image[0, 1] = 1.5, -0.5
-    known = np.array([[True, True], [False, False]])
-    assert mean_colour(image, known) == pytest.approx([0.25] * 3)
-    assert mean_colour(image, ~known & False) == pytest.approx([0.0] * 3)
+def test_the_mean_colour_is_of_known_land_within_the_range():
+    image = np.zeros((2, 3, 3), np.float32)
+    image[0] = [[1.5], [-0.5], [-1.0]]
+    known = np.array([[True, True, True], [False, False, False]])
+    elevation = np.array([[5.0, 900.0, 0.0], [7.0, 7.0, 7.0]], np.float32)
+    assert mean_colour(image, elevation, known) == pytest.approx([0.25] * 3)
+    assert mean_colour(image, elevation, ~known) == pytest.approx([0.0] * 3)
+    assert mean_colour(image, np.zeros_like(elevation), known) is None
+    assert mean_colour(image, elevation, known & ~known) is None
+
+
+def test_without_any_land_the_palette_is_a_grey():
+    sea = pair(COLOURS["sea"], 0)
+    level = Pair("sea", sea.image, np.zeros_like(sea.dem), sea.valid, 30.0, "train")
+    assert typical_palettes([Group("pairs", [level], 1.0)], DEFAULT_STRETCH, 0) == [[0.0, 0.0, 0.0]]

@@ -116,6 +116,22 @@ def test_the_way_from_the_dem_knows_the_height_above_the_sea():
     np.testing.assert_array_equal(target[..., :3], expected)
 
 
+def test_the_sea_gives_no_palette_and_is_asked_for_with_any():
+    shore = sample(gsd=50.0)
+    relief = shore.target[..., 0]
+    relief[:, ::2] = -1234.0 / 50.0
+    task = make_task("dem_to_image", DEM_INPUTS)
+    inputs, target = task(shore, np.random.default_rng(0))
+    land = (target[..., 3] > 0) & (inputs[..., 1] > 0.0)
+    assert 0.2 < land.mean() < 0.6
+    np.testing.assert_allclose(inputs[0, 0, 2:5], target[..., :3][land].mean(axis=0), atol=0.09)
+    relief[:] = -1234.0 / 50.0
+    asked = np.array([task(shore, np.random.default_rng(seed))[0][0, 0, 2:5] for seed in range(200)])
+    assert asked.min() < -0.8
+    assert asked.max() > 0.5
+    assert np.ptp(asked, axis=1).max() < 0.3
+
+
 def test_planes_that_no_task_gives_are_named():
     with pytest.raises(ValueError, match="no task for the direction sideways"):
         make_task("sideways", IMAGE_INPUTS)

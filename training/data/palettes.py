@@ -23,8 +23,8 @@ _STEP = 7
 def typical_palettes(
     groups: Sequence[Group], stretch: StretchRecipe, seed: int, count: int = COUNT
 ) -> list[list[float]]:
-    """The centres of clusters of pairs' mean colours (k-means++, Arthur & Vassilvitskii 2007), those of the
-    largest clusters first; of real images, if there are any.
+    """The centres of clusters of pairs' mean colours of land (k-means++, Arthur & Vassilvitskii 2007), those
+    of the largest clusters first; of real images, if there are any.
 
     Args:
         groups: training pairs.
@@ -33,11 +33,15 @@ def typical_palettes(
         count: of palettes, at most.
 
     Returns:
-        Red, green and blue in the stretched range from -1 to 1, of at most ``count`` palettes.
+        Red, green and blue in the stretched range from -1 to 1, of at most ``count`` palettes; a grey where
+        no pair has land.
     """
     real = [group for group in groups if not group.rendered] or list(groups)
     pairs = [pair for group in real for pair in _evenly(group.pairs, _LARGEST_SAMPLE // len(real))]
-    colours = np.array([_palette(pair, stretch) for pair in pairs], np.float64)
+    palettes = (_palette(pair, stretch) for pair in pairs)
+    colours = np.array([palette for palette in palettes if palette is not None], np.float64)
+    if not len(colours):
+        return [[0.0, 0.0, 0.0]]
     # Fewer clusters than colours: an empty one would have no centre.
     wanted = min(count, len(np.unique(colours.round(3), axis=0)))
     centres, members = kmeans2(colours, wanted, minit="++", seed=seed)
@@ -51,6 +55,7 @@ def _evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     return [pairs[int(number)] for number in numbers]
 
 
-def _palette(pair: Pair, stretch: StretchRecipe) -> NDArray[np.float32]:
+def _palette(pair: Pair, stretch: StretchRecipe) -> NDArray[np.float32] | None:
     image, known = pair.image[::_STEP, ::_STEP], pair.valid[::_STEP, ::_STEP]
-    return mean_colour(pair_stretch(pair, stretch).apply(image), known)
+    elevation = np.nan_to_num(pair.dem[::_STEP, ::_STEP])
+    return mean_colour(pair_stretch(pair, stretch).apply(image), elevation, known)

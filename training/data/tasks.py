@@ -37,6 +37,12 @@ worse than without it."""
 
 _PALETTE_NOISE = 0.03
 """Deviation of a palette in training from its image's mean colour: it is a wish, not a measurement."""
+_ANY_PALETTE = (-0.9, 0.6)
+"""Range of the palette, any grey, of samples without land: the sea must look the same whatever is asked."""
+_SEA_LEVEL = 0.5
+"""Metres up to which ground is sea; DEMs say 0 there."""
+_LEAST_LAND = 0.005
+"""Share of a tile from which its land has a colour."""
 
 
 def make_task(
@@ -88,19 +94,22 @@ def coarse_dem(height: FloatArray, known: NDArray[np.bool_], cell: float) -> Flo
     return _resampled(cells, columns, rows, Image.Resampling.BICUBIC)
 
 
-def mean_colour(image: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
-    """The palette of an image: its mean colour.
+def mean_colour(image: FloatArray, elevation: FloatArray, known: NDArray[np.bool_]) -> FloatArray | None:
+    """The palette of an image: the mean colour of its land. The sea does not count, whose colour is the same
+    beside a desert and beside a forest.
 
     Args:
         image: (rows, columns, 3) in the stretched range.
+        elevation: (rows, columns) metres above the sea.
         known: (rows, columns), which pixels count.
 
     Returns:
-        (3,) float32 from -1 to 1; 0 where nothing is known.
+        (3,) float32 from -1 to 1; ``None`` where there is next to no land.
     """
-    if not known.any():
-        return np.zeros(3, np.float32)
-    return np.asarray(np.clip(image[known], -1.0, 1.0).mean(axis=0), np.float32)
+    land = known & (elevation > _SEA_LEVEL)
+    if land.sum() <= _LEAST_LAND * known.size:
+        return None
+    return np.asarray(np.clip(image[land], -1.0, 1.0).mean(axis=0), np.float32)
 
 
 def _resampled(band: FloatArray, columns: int, rows: int, method: Image.Resampling) -> FloatArray:
@@ -135,14 +144,12 @@ def _dem_to_image(inputs: Sequence[str]) -> Task:
 
     def dem_to_image(sample: Sample, random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         relief, log_gsd = sample.target[..., 0], sample.inputs[..., 3]
-        metres_per_pixel = sample.gsd
-        planes = {
-            RELIEF: relief,
-            ELEVATION: (sample.mean_height + relief * metres_per_pixel) / np.float32(1000.0),
-            LOG_GSD: log_gsd,
-        }
+        elevation = sample.mean_height + relief * sample.gsd
+        planes = {RELIEF: relief, ELEVATION: elevation / np.float32(1000.0), LOG_GSD: log_gsd}
         known = sample.target[..., 1:]
-        palette = mean_colour(sample.inputs[..., :3], known[..., 0] > 0)
+        palette = mean_colour(sample.inputs[..., :3], elevation, known[..., 0] > 0)
+        if palette is None:
+            palette = np.full(3, random.uniform(*_ANY_PALETTE), np.float32)
         palette = np.clip(palette + random.normal(0.0, _PALETTE_NOISE, 3), -1.0, 1.0)
         for name, value in zip(PALETTE, palette):
             planes[name] = np.full_like(relief, value)

@@ -39,6 +39,8 @@ from training.evaluation.area import Area
 FloatArray = NDArray[np.float32]
 
 _OVERLAP = 0.25
+_NO_LAND = (0.0, 0.0, 0.0)
+"""Palette asked for where there is no land to take one from."""
 """Share of a tile that neighbours in a mosaic share."""
 _LAPLACE_DEVIATION = float(np.sqrt(2.0))
 """Standard deviation of a Laplace distribution of scale 1."""
@@ -167,8 +169,10 @@ class Predictor:
         bands = self.stretched(area) * np.float32(0.0 if blind else 1.0)
         planes = {name: bands[..., number] for number, name in enumerate(("red", "green", "blue"))}
         planes[RELIEF] = relief
-        planes[ELEVATION] = (mean + relief * area.gsd) / 1000.0
-        for name, value in zip(PALETTE, mean_colour(bands, area.valid)):
+        elevation = mean + relief * area.gsd
+        planes[ELEVATION] = elevation / 1000.0
+        palette = mean_colour(bands, elevation, area.valid)
+        for name, value in zip(PALETTE, _NO_LAND if palette is None else palette):
             planes[name] = np.full(area.dem.shape, value, np.float32)
         planes[LOG_GSD] = np.full(area.dem.shape, np.log(area.gsd / REFERENCE_GSD), np.float32)
         planes[LOG_CELL] = np.full(area.dem.shape, np.log(cell / REFERENCE_CELL), np.float32)
