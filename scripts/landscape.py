@@ -9,9 +9,11 @@ elsewhere: 1 where no border shows.
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 from qgis.core import QgsApplication
 
-from imagetodem_qgis.core.tiling import TilePlan, plan_tiles
+from imagetodem_qgis.core.tiling import plan_tiles
 
 _PIXEL = 30.0
 _STRIP = 512
@@ -67,25 +69,30 @@ def seams(image: Path) -> tuple[float, float]:
         image: made by Predict image from DEM.
     """
     dataset = gdal.Open(str(image))
-    words = dataset.GetMetadataItem("IMAGETODEM_TILES").split()
-    size, overlap = int(words[2]), int(words[-1])
-    plan = plan_tiles(dataset.RasterYSize, dataset.RasterXSize, size, overlap)
-    return _seam(dataset, plan, 0), _seam(dataset, plan, 1)
+    _, size, overlap, *margins = map(int, re.findall(r"\d+", dataset.GetMetadataItem("IMAGETODEM_TILES")))
+    rows, columns = (length + 2 * margin for length, margin in zip(_size(dataset), margins))
+    plan = plan_tiles(rows, columns, size, overlap)
+    return (
+        _seam(dataset, plan.row_starts, size, margins[0], 0),
+        _seam(dataset, plan.column_starts, size, margins[1], 1),
+    )
 
 
-def _seam(dataset: gdal.Dataset, plan: TilePlan, axis: int) -> float:
-    starts = plan.row_starts if axis == 0 else plan.column_starts
-    length = plan.rows if axis == 0 else plan.columns
+def _size(dataset: gdal.Dataset) -> tuple[int, int]:
+    return dataset.RasterYSize, dataset.RasterXSize
+
+
+def _seam(dataset: gdal.Dataset, starts: Sequence[int], side: int, margin: int, axis: int) -> float:
+    length, other = _size(dataset)[axis], _size(dataset)[1 - axis]
     sums: NDArray[np.float64] = np.zeros(length - 2)
-    other = plan.columns if axis == 0 else plan.rows
     for start in range(0, other, _STRIP):
         width = min(_STRIP, other - start)
         place = (start, 0, width, length) if axis == 0 else (0, start, length, width)
         strip = dataset.ReadAsArray(*place).astype(np.float64)
         sums += np.abs(np.diff(strip, 2, axis=axis + 1)).sum(axis=(0, 2 - axis))
     at_border = np.zeros(length - 2, bool)
-    for border in [*starts[1:], *(start + plan.tile_size for start in starts[:-1])]:
-        at_border[max(0, border - 2) : border] = True
+    for border in [*starts[1:], *(start + side for start in starts[:-1])]:
+        at_border[max(0, border - margin - 2) : border - margin] = True
     return float(sums[at_border].mean() / sums[~at_border].mean())
 
 

@@ -23,6 +23,11 @@ def terrain(rows: int, columns: int, metres: float = 800.0) -> np.ndarray:
     return (100.0 + metres * (waves + 2.0) / 4.0).astype(np.float32)
 
 
+def relief(heights: np.ndarray, pixel: float = PIXEL, margin: int = 4) -> np.ndarray:
+    """Heights around the mean of a tile that holds them all, in pixels; it is mirrored beyond them."""
+    return (heights - np.pad(heights, margin, mode="symmetric").mean()) / np.float32(pixel)
+
+
 def write_dem(path: Path, heights: np.ndarray, unit: str = "", **options: Any) -> Path:
     write_image(path, heights[..., None], nodata=NODATA, **options)
     if unit:

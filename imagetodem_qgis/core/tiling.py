@@ -121,19 +121,21 @@ def plan_tiles(rows: int, columns: int, tile_size: int, overlap: int) -> TilePla
     )
 
 
-def blending_weights(tile_size: int, overlap: int) -> FloatArray:
+def blending_weights(tile_size: int, overlap: int, margin: int = 0) -> FloatArray:
     """Weights of a tile's pixels when tiles are averaged: 1 inside, falling smoothly towards the border.
 
     Args:
         tile_size: side of the tile in pixels.
-        overlap: width of the fall in pixels.
+        overlap: of neighbouring tiles in pixels.
+        margin: pixels at the border that count for next to nothing; as many again are 1 at the overlap's
+            other side, so that the fall is ``overlap - 2 * margin`` wide.
 
     Returns:
         (tile_size, tile_size) float32, positive, symmetric. The fall is a smoothstep, so that the blended
         surface has no crease where a tile begins.
     """
     distance = np.minimum(np.arange(tile_size), np.arange(tile_size)[::-1]) + 0.5
-    ramp = np.clip(distance / max(1, overlap), 0.0, 1.0)
+    ramp = np.clip((distance - margin) / max(1, overlap - 2 * margin), 0.0, 1.0)
     profile = np.maximum(ramp * ramp * (3.0 - 2.0 * ramp), _LEAST_WEIGHT)
     return np.outer(profile, profile).astype(np.float32)
 

@@ -14,9 +14,9 @@ from imagetodem_qgis.core.card import ELEVATION, LOG_GSD, PALETTE, RELIEF, Model
 from imagetodem_qgis.core.colour import ColourOverlap, observe_colours
 from imagetodem_qgis.core.tiling import pad_to_tile
 from imagetodem_qgis.landscape.colour_store import ColourStore
+from imagetodem_qgis.landscape.margin import MirroredReader
 from imagetodem_qgis.landscape.request import ImageFrame
 from imagetodem_qgis.prediction.request import Cancelled, Listener
-from imagetodem_qgis.raster.dem import HeightReader
 from imagetodem_qgis.runtime.client import WorkerClient, WorkerError
 
 FloatArray = NDArray[np.float32]
@@ -49,7 +49,9 @@ class ImageTiles:
         is_level: which tiles of the plan are level ground, bool.
     """
 
-    def __init__(self, frame: ImageFrame, card: ModelCard, reader: HeightReader, store: ColourStore) -> None:
+    def __init__(
+        self, frame: ImageFrame, card: ModelCard, reader: MirroredReader, store: ColourStore
+    ) -> None:
         self._frame, self._card, self._reader, self._store = frame, card, reader, store
         self.overlaps: list[ColourOverlap] = []
         self.is_level = np.zeros(len(frame.plan), bool)

@@ -12,6 +12,7 @@ from imagetodem_qgis.core.colour import blend_colours, solve_colours
 from imagetodem_qgis.core.tiling import blending_weights, blocks
 from imagetodem_qgis.landscape.colour_store import BYTES, ColourStore
 from imagetodem_qgis.landscape.image_tiles import ImageTiles
+from imagetodem_qgis.landscape.margin import MirroredReader, tile_margin
 from imagetodem_qgis.landscape.request import ImageFrame, ImageRequest, frame_of
 from imagetodem_qgis.prediction.progress import Share
 from imagetodem_qgis.prediction.request import Cancelled, Listener
@@ -53,10 +54,11 @@ def predict_image(request: ImageRequest, listener: Listener) -> int:
             f"{len(frame.plan)} tiles of {card.tile_size} pixels with {opened['engine']} on "
             f"{opened['device']}, light from {frame.sun}."
         )
-        weights = blending_weights(card.tile_size, frame.plan.overlap)
+        overlap = frame.plan.overlap
+        weights = blending_weights(card.tile_size, overlap, tile_margin(overlap))
         store = stack.enter_context(ColourStore(frame.plan, weights, request.scratch))
         reader = request.dem.reader(request.window, frame.work.rows, frame.work.columns)
-        tiles = ImageTiles(frame, card, reader, store)
+        tiles = ImageTiles(frame, card, MirroredReader(reader, frame.work, frame.margin), store)
         tiles.run(worker, request.batch_size, Share(listener, 0.0, _SHARE_OF_TILES))
         worker.close()
         if len(store) == 0:
@@ -94,12 +96,13 @@ def _write_blended(
     offsets: NDArray[np.float64],
     listener: Listener,
 ) -> None:
-    windows = list(blocks(frame.plan.rows, frame.plan.columns, _BLOCK))
+    windows = list(blocks(frame.work.rows, frame.work.columns, _BLOCK))
     for number, window in enumerate(windows):
         if listener.is_cancelled():
             raise Cancelled()
-        indices = [index for index in frame.plan.touching(window) if index in store]
-        colours = blend_colours(window, [store.get(index) for index in indices], offsets[indices])
+        planned = frame.margin.planned(window)
+        indices = [index for index in frame.plan.touching(planned) if index in store]
+        colours = blend_colours(planned, [store.get(index) for index in indices], offsets[indices])
         writer.write(window, (colours + np.float32(1.0)) * np.float32(_BRIGHTNESS))
         listener.progress(100.0 * (number + 1) / len(windows))
 
@@ -129,7 +132,8 @@ def _metadata(request: ImageRequest, frame: ImageFrame, engine: str, tiles: int)
         "IMAGETODEM_MODEL": card.name,
         "IMAGETODEM_MODEL_VERSION": card.version,
         "IMAGETODEM_ENGINE": engine,
-        "IMAGETODEM_TILES": f"{tiles} of {card.tile_size} pixels, overlap {frame.plan.overlap}",
+        "IMAGETODEM_TILES": f"{tiles} of {card.tile_size} pixels, overlap {frame.plan.overlap}, margin "
+        f"{frame.margin.rows} and {frame.margin.columns}",
         "IMAGETODEM_GROUND_SAMPLING_DISTANCE": f"{frame.gsd:.6g} m",
         "IMAGETODEM_SUN_AZIMUTH": frame.sun,
         "IMAGETODEM_SEED": str(request.seed),

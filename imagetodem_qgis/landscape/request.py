@@ -12,7 +12,8 @@ from imagetodem_qgis.core.colour import Palette, choose_palette
 from imagetodem_qgis.core.grid import Ground
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
 from imagetodem_qgis.core.network_grid import network_grid
-from imagetodem_qgis.core.tiling import TilePlan, Window, plan_tiles
+from imagetodem_qgis.core.tiling import TilePlan, Window
+from imagetodem_qgis.landscape.margin import Margin, plan_with_margin
 from imagetodem_qgis.prediction.request import Listener
 from imagetodem_qgis.raster.dem import Dem
 from imagetodem_qgis.raster.grid import Grid
@@ -59,7 +60,8 @@ class ImageFrame(NamedTuple):
         grid: of the image, the DEM's own pixels of the window.
         work: of the network's pixels over the same extent; the same as ``grid`` unless the DEM is resampled.
         gsd: ground sampling distance of ``work`` in metres.
-        plan: tiles over ``work``.
+        plan: tiles over ``work`` mirrored by ``margin``.
+        margin: beyond the borders of ``work``.
         symmetry: turns a tile towards the model's light.
         sun: where the light comes from, in words, for the record.
         palette: mean colour asked of the model, none of a model that takes none.
@@ -69,6 +71,7 @@ class ImageFrame(NamedTuple):
     work: Grid
     gsd: float
     plan: TilePlan
+    margin: Margin
     symmetry: Symmetry
     sun: str
     palette: Palette | None
@@ -81,7 +84,7 @@ def frame_of(request: ImageRequest, listener: Listener) -> ImageFrame:
     ground = grid.ground()
     work, gsd = _work_grid(request.dem, grid, ground, card, listener)
     overlap = min(card.tile_size - 1, round(card.tile_size * request.overlap))
-    plan = plan_tiles(work.rows, work.columns, card.tile_size, overlap)
+    plan, margin = plan_with_margin(work, card.tile_size, overlap)
     azimuth, source = request.sun_azimuth, "as asked for"
     if azimuth is None:
         azimuth = default_azimuth(ground.latitude if ground is not None else 0.0)
@@ -92,7 +95,7 @@ def frame_of(request: ImageRequest, listener: Listener) -> ImageFrame:
     palette = choose_palette(card.palettes, request.seed) if card.palettes else None
     if palette is None and request.seed:
         listener.say(f"The model '{card.name}' takes no palette: SEED changes nothing.")
-    return ImageFrame(grid, work, gsd, plan, symmetry, f"{azimuth:.0f} degrees ({source})", palette)
+    return ImageFrame(grid, work, gsd, plan, margin, symmetry, f"{azimuth:.0f} degrees ({source})", palette)
 
 
 def _work_grid(

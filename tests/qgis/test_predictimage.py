@@ -11,7 +11,18 @@ pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
 from osgeo import gdal
 
-from tests.landscapes import HEIGHT, NODATA, PALETTE, PIXEL, RELIEF, as_byte, read_colours, terrain, write_dem
+from tests.landscapes import (
+    HEIGHT,
+    NODATA,
+    PALETTE,
+    PIXEL,
+    RELIEF,
+    as_byte,
+    read_colours,
+    relief,
+    terrain,
+    write_dem,
+)
 from tests.rasters import UTM_33N, UTM_TRANSFORM, write_image
 
 # --- values -------------------------------------------------------------------------------------------------
@@ -24,7 +35,9 @@ def test_the_image_is_the_models_answer_at_any_size(predict_image, inverse_model
     results = predict_image(dem, inverse_model("second_plane_thrice", HEIGHT))
     expected = as_byte(heights / 1000.0)[..., None]
     assert np.abs(read_colours(results["OUTPUT"]) - expected).max() <= 0.6
-    assert results["TILES"] == math.ceil(max(1, (rows - 16) / 48)) * math.ceil(max(1, (columns - 16) / 48))
+    # Where more than one tile is needed, the raster is mirrored by a quarter of the overlap on each side.
+    down, across = (size if size <= 64 else size + 8 for size in (rows, columns))
+    assert results["TILES"] == math.ceil(max(1, (down - 16) / 48)) * math.ceil(max(1, (across - 16) / 48))
     image = gdal.Open(results["OUTPUT"])
     assert image.GetGeoTransform() == UTM_TRANSFORM
     assert "32633" in image.GetProjection()
@@ -32,12 +45,12 @@ def test_the_image_is_the_models_answer_at_any_size(predict_image, inverse_model
 
 
 def test_relief_is_relative_to_the_tile_and_in_pixels(predict_image, inverse_model, tmp_path):
-    heights = terrain(50, 60, metres=40.0)
+    heights = terrain(50, 52, metres=40.0)
     results = predict_image(
         write_dem(tmp_path / "dem.tif", heights), inverse_model("first_plane_thrice", RELIEF)
     )
     # The grid's true scale on the ground is taken on a sphere: within a percent of the ellipsoid's metres.
-    expected = as_byte((heights - heights.mean()) / PIXEL)[..., None]
+    expected = as_byte(relief(heights))[..., None]
     assert np.abs(read_colours(results["OUTPUT"]) - expected).max() <= 1.5
 
 
@@ -79,10 +92,29 @@ def test_no_border_of_a_tile_shows(predict_image, inverse_model, tmp_path, overl
     dem = write_dem(tmp_path / "dem.tif", heights)
     model = inverse_model("second_plane_and_tile_mean", HEIGHT)
     found = read_colours(predict_image(dem, model, OVERLAP=overlap)["OUTPUT"])
-    plan = plan_tiles(520, 500, 64, round(64 * overlap / 100))
+    pixels = round(64 * overlap / 100)
+    margin = pixels // 4
+    plan = plan_tiles(520 + 2 * margin, 500 + 2 * margin, 64, pixels)
     for axis, starts in ((0, plan.row_starts), (1, plan.column_starts)):
-        borders = [*starts[1:], *(start + 64 for start in starts[:-1])]
+        borders = [start - margin for start in [*starts[1:], *(start + 64 for start in starts[:-1])]]
         assert seam(found, borders, axis) < 1.05
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 52), (64, 200), (230, 210)])
+def test_what_a_network_draws_at_a_tiles_border_is_left_out(
+    predict_image, inverse_model, tmp_path, rows, columns
+):
+    """The model takes means of 9 x 9 pixels, dark within four pixels of each tile's border."""
+    heights = terrain(rows, columns, metres=300.0)
+    dem = write_dem(tmp_path / "dem.tif", heights)
+    model = inverse_model("second_plane_dark_at_its_border_thrice", HEIGHT)
+    found = read_colours(predict_image(dem, model)["OUTPUT"])
+    mirrored = np.pad(heights, 4, mode="symmetric")
+    means = np.lib.stride_tricks.sliding_window_view(mirrored, (9, 9)).mean(axis=(2, 3))
+    off = np.abs(found - as_byte(means / 1000.0)[..., None]).max(axis=2)
+    # A raster as wide as a tile leaves no room to mirror.
+    inside = tuple(slice(4, -4) if size == 64 else slice(None) for size in (rows, columns))
+    assert off[inside].max() <= 1.0
 
 
 def test_level_ground_has_one_colour(predict_image, inverse_model, tmp_path):
@@ -110,8 +142,7 @@ def test_the_answer_is_turned_back_from_the_models_light(
     # The model takes the pixel 22.5 degrees before its sun; with a mirrored tile that is 22.5 degrees behind.
     direction = (in_image + (22.5 if octant % 2 else -22.5)) % 360.0
     down, right = -round(math.cos(math.radians(direction))), round(math.sin(math.radians(direction)))
-    relief = (heights - heights.mean()) / PIXEL
-    moved = as_byte(np.roll(relief, (-down, -right), axis=(0, 1)))[..., None]
+    moved = as_byte(np.roll(relief(heights), (-down, -right), axis=(0, 1)))[..., None]
     assert np.abs(read_colours(results["OUTPUT"]) - moved)[1:-1, 1:-1].max() <= 1.5
 
 
@@ -206,7 +237,7 @@ def test_without_a_crs_it_says_what_a_pixel_counts_as(predict_image, inverse_mod
     dem = write_dem(tmp_path / "dem.tif", heights, crs=crs, transform=transform)
     results = predict_image(dem, inverse_model("first_plane_thrice", RELIEF))
     pixel = PIXEL if transform is not None else math.sqrt(1.0 * 1000.0)
-    expected = as_byte((heights - heights.mean()) / pixel)[..., None]
+    expected = as_byte(relief(heights, pixel))[..., None]
     assert np.abs(read_colours(results["OUTPUT"]) - expected).max() <= 0.6
     assert "counts as" in results["said"]
 

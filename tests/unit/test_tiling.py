@@ -200,6 +200,15 @@ def test_blending_weights_follow_the_smoothstep_and_are_one_inside():
     np.testing.assert_allclose(weights[:16, 32] + weights[48:, 32], 1.0, atol=4e-3)
 
 
+def test_a_margin_counts_for_next_to_nothing():
+    weights = blending_weights(64, 16, margin=4)
+    assert weights[:4].max() == weights[:, 60:].max() == np.float32(1e-3)
+    assert (weights[12:52, 12:52] == 1.0).all()
+    t = (np.arange(8) + 0.5) / 8
+    np.testing.assert_allclose(weights[4:12, 32], 3 * t**2 - 2 * t**3, rtol=1e-5)
+    np.testing.assert_allclose(weights[:16, 32] + weights[48:, 32], 1.0, atol=2e-3)
+
+
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 20))
 def test_blocks_cover_a_raster_once_and_are_no_larger_than_asked(rows, columns, size):
     covered = np.zeros((rows, columns), int)
