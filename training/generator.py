@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_CELL, LOG_GSD, PALETTE, RELIEF
+from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_CELL, LOG_GSD, PALETTE, RELIEF, SEA
 from training.normalisation import SampleNormalization
 
 PAPER_PARAMETERS = 54_421_761
@@ -100,7 +100,7 @@ IMAGE_INPUTS = ("red", "green", "blue", LOG_GSD)
 """Planes of a generator that knows nothing but the image."""
 GUIDED_INPUTS = ("red", "green", "blue", COARSE_DEM, LOG_CELL, LOG_GSD)
 """Planes of a generator that also sees a coarse DEM, and is told how coarse it is."""
-DEM_INPUTS = (RELIEF, ELEVATION, *PALETTE, LOG_GSD)
+DEM_INPUTS = (RELIEF, ELEVATION, *PALETTE, SEA, LOG_GSD)
 """Planes of a generator that goes from the DEM to the image; the palette says what heights cannot: whether it
 is the Sahara or the Alps."""
 RELIEF_OUTPUTS = ("height", "log_scale")

@@ -28,6 +28,8 @@ RELIEF = "relief"
 ELEVATION = "elevation"
 """Input plane: height above the sea in kilometres."""
 
+SEA = "sea"
+"""Name of a plane: 1 where a DEM shows the sea, else 0. Level land by the sea has much the same height."""
 PALETTE = ("palette_red", "palette_green", "palette_blue")
 """Input planes: the mean colour that the image is to have, in the stretched range, the same everywhere."""
 
@@ -42,7 +44,7 @@ _COLOURS = ("red", "green", "blue")
 _HEIGHTS = ("height", "log_scale")
 _INPUTS = {
     IMAGE_TO_DEM: (*_COLOURS, COARSE_DEM, LOG_CELL, LOG_GSD),
-    DEM_TO_IMAGE: (RELIEF, ELEVATION, *PALETTE, LOG_GSD),
+    DEM_TO_IMAGE: (RELIEF, ELEVATION, *PALETTE, SEA, LOG_GSD),
 }
 _REQUIRED_INPUTS = {IMAGE_TO_DEM: _COLOURS, DEM_TO_IMAGE: (RELIEF,)}
 _OUTPUTS = {IMAGE_TO_DEM: _HEIGHTS, DEM_TO_IMAGE: _COLOURS}

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import ELEVATION, LOG_GSD, PALETTE, RELIEF, ModelCard
+from imagetodem_qgis.core.card import ELEVATION, LOG_GSD, PALETTE, RELIEF, SEA, ModelCard
 from imagetodem_qgis.core.colour import ColourOverlap, observe_colours
+from imagetodem_qgis.core.sea import is_sea
 from imagetodem_qgis.core.tiling import pad_to_tile
 from imagetodem_qgis.landscape.colour_store import ColourStore
 from imagetodem_qgis.landscape.margin import MirroredReader
@@ -98,6 +99,8 @@ class ImageTiles:
         for number, name in enumerate(self._card.inputs):
             if name == RELIEF:
                 planes[..., number] = turned / np.float32(self._frame.gsd)
+            elif name == SEA:
+                planes[..., number] = is_sea(turned + np.float32(mean))
             elif name == ELEVATION:
                 planes[..., number] = (turned + np.float32(mean)) / np.float32(_METRES_PER_KILOMETRE)
             else:

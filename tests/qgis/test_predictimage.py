@@ -146,6 +146,17 @@ def test_the_answer_is_turned_back_from_the_models_light(
     assert np.abs(read_colours(results["OUTPUT"]) - moved)[1:-1, 1:-1].max() <= 1.5
 
 
+def test_the_network_is_told_where_the_sea_is(predict_image, inverse_model, tmp_path):
+    heights = terrain(90, 100)
+    heights[:, :30] = 0.0
+    heights[40:, 60:] -= 900.0
+    results = predict_image(
+        write_dem(tmp_path / "dem.tif", heights), inverse_model("second_plane_thrice", ["relief", "sea"])
+    )
+    expected = np.where(np.arange(100) < 30, 255.0, 127.5) * np.ones((90, 1))
+    assert np.abs(read_colours(results["OUTPUT"]) - expected[..., None]).max() <= 0.6
+
+
 def test_a_seed_chooses_the_palette(predict_image, inverse_model, tmp_path):
     palettes = [[0.5, 0.0, -0.5], [-0.25, 0.25, 0.75]]
     model = inverse_model("planes_three_to_five", [*HEIGHT, *PALETTE], palettes=palettes)

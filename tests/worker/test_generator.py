@@ -224,7 +224,7 @@ def test_heights_are_given_to_the_network_in_the_order_of_the_image_at_every_dis
 def test_a_network_from_the_dem_answers_three_bands():
     model = light_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=64)
     trunk = coarse_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=16)
-    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 6), (None, 64, 64, 3))
+    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 7), (None, 64, 64, 3))
     shared = {layer.name for layer in trunk.layers if layer.weights}
     assert shared <= {layer.name for layer in model.layers}
     for name in shared:

@@ -110,7 +110,8 @@ def test_the_way_from_the_dem_knows_the_height_above_the_sea():
     # A palette is the mean colour, nearly: three deviations of its noise.
     np.testing.assert_allclose(inputs[0, 0, 2:5], image[known > 0].mean(axis=0), atol=0.09)
     np.testing.assert_array_equal(inputs[..., 2:5], np.broadcast_to(inputs[0, 0, 2:5], (*relief.shape, 3)))
-    np.testing.assert_allclose(inputs[..., 5], np.log(0.5), rtol=1e-6)
+    assert not inputs[..., 5].any()
+    np.testing.assert_allclose(inputs[..., 6], np.log(0.5), rtol=1e-6)
     np.testing.assert_array_equal(target[..., 3], known)
     expected = np.clip(given_sample.inputs[..., :3], -1, 1) * known[..., None]
     np.testing.assert_array_equal(target[..., :3], expected)
@@ -122,7 +123,8 @@ def test_the_sea_gives_no_palette_and_is_asked_for_with_any():
     relief[:, ::2] = -1234.0 / 50.0
     task = make_task("dem_to_image", DEM_INPUTS)
     inputs, target = task(shore, np.random.default_rng(0))
-    land = (target[..., 3] > 0) & (inputs[..., 1] > 0.0)
+    np.testing.assert_array_equal(inputs[..., 5], np.arange(64) % 2 == np.zeros((64, 1)))
+    land = (target[..., 3] > 0) & (inputs[..., 5] == 0.0)
     assert 0.2 < land.mean() < 0.6
     np.testing.assert_allclose(inputs[0, 0, 2:5], target[..., :3][land].mean(axis=0), atol=0.09)
     relief[:] = -1234.0 / 50.0

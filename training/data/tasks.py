@@ -17,7 +17,9 @@ from imagetodem_qgis.core.card import (
     LOG_GSD,
     PALETTE,
     RELIEF,
+    SEA,
 )
+from imagetodem_qgis.core.sea import is_sea
 from training.data.sampling import Sample
 
 FloatArray = NDArray[np.float32]
@@ -39,8 +41,6 @@ _PALETTE_NOISE = 0.03
 """Deviation of a palette in training from its image's mean colour: it is a wish, not a measurement."""
 _ANY_PALETTE = (-0.9, 0.6)
 """Range of the palette, any grey, of samples without land: the sea must look the same whatever is asked."""
-_SEA_LEVEL = 0.5
-"""Metres up to which ground is sea; DEMs say 0 there."""
 _LEAST_LAND = 0.005
 """Share of a tile from which its land has a colour."""
 
@@ -106,7 +106,7 @@ def mean_colour(image: FloatArray, elevation: FloatArray, known: NDArray[np.bool
     Returns:
         (3,) float32 from -1 to 1; ``None`` where there is next to no land.
     """
-    land = known & (elevation > _SEA_LEVEL)
+    land = known & ~is_sea(elevation)
     if land.sum() <= _LEAST_LAND * known.size:
         return None
     return np.asarray(np.clip(image[land], -1.0, 1.0).mean(axis=0), np.float32)
@@ -135,7 +135,7 @@ def _guided(inputs: Sequence[str], reduction: int, image_dropped: float) -> Task
 
 
 def _dem_to_image(inputs: Sequence[str]) -> Task:
-    known_planes = (RELIEF, ELEVATION, *PALETTE, LOG_GSD)
+    known_planes = (RELIEF, ELEVATION, *PALETTE, SEA, LOG_GSD)
     unknown = [name for name in inputs if name not in known_planes]
     if unknown:
         raise ValueError(
@@ -145,7 +145,12 @@ def _dem_to_image(inputs: Sequence[str]) -> Task:
     def dem_to_image(sample: Sample, random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         relief, log_gsd = sample.target[..., 0], sample.inputs[..., 3]
         elevation = sample.mean_height + relief * sample.gsd
-        planes = {RELIEF: relief, ELEVATION: elevation / np.float32(1000.0), LOG_GSD: log_gsd}
+        planes = {
+            RELIEF: relief,
+            ELEVATION: elevation / np.float32(1000.0),
+            SEA: is_sea(elevation).astype(np.float32),
+            LOG_GSD: log_gsd,
+        }
         known = sample.target[..., 1:]
         palette = mean_colour(sample.inputs[..., :3], elevation, known[..., 0] > 0)
         if palette is None:

@@ -18,18 +18,13 @@ from imagetodem_qgis.core.card import (
     ONNX_FILE,
     PALETTE,
     RELIEF,
+    SEA,
     parse_card,
 )
+from imagetodem_qgis.core.observations import OverlapObservation, observation_arrays
+from imagetodem_qgis.core.sea import is_sea
 from imagetodem_qgis.core.stretch import percentile_stretch
-from imagetodem_qgis.core.surface import (
-    GAINS,
-    Levels,
-    OverlapObservation,
-    PlacedTile,
-    blend,
-    observation_arrays,
-    observe_overlap,
-)
+from imagetodem_qgis.core.surface import GAINS, Levels, PlacedTile, blend, observe_overlap
 from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
 from imagetodem_qgis.worker.solve import solve_levels
 from training.data.sampling import REFERENCE_GSD, relief_per_pixel
@@ -171,6 +166,7 @@ class Predictor:
         planes[RELIEF] = relief
         elevation = mean + relief * area.gsd
         planes[ELEVATION] = elevation / 1000.0
+        planes[SEA] = is_sea(elevation).astype(np.float32)
         palette = mean_colour(bands, elevation, area.valid)
         for name, value in zip(PALETTE, _NO_LAND if palette is None else palette):
             planes[name] = np.full(area.dem.shape, value, np.float32)
