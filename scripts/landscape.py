@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--model", default="", help="file or folder of a model (default: the installed one)")
     parser.add_argument("--seed", type=int, default=0, help="of the terrain and of the image")
     parser.add_argument("--erosion", type=float, default=0.4, help="of the terrain, 0 to 1")
-    parser.add_argument("--mask", default="island", help="of the terrain")
+    parser.add_argument("--mask", default="none", help="of the terrain; a coast is a step of its own")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     dem, image = options.output / "dem.tif", options.output / "image.tif"

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import PALETTE, PALETTES, ModelCard
+from imagetodem_qgis.core.card import DEM_TO_IMAGE, PALETTE, PALETTES, SEA_COLOUR, ModelCard
 from training.data.pair import SUN_AZIMUTH
-from training.data.palettes import typical_palettes
+from training.data.palettes import sea_colour, typical_palettes
 from training.evaluate import evaluate
 from training.evaluation.predictor import HEIGHTS
 from training.material import Material, stretch_of
@@ -160,6 +160,9 @@ def _card(
         }
     if PALETTE[0] in recipe.inputs:
         content[PALETTES] = typical_palettes(material.groups, stretch, request.seed)
+    if recipe.direction == DEM_TO_IMAGE:
+        sea = sea_colour(material.groups, stretch)
+        content.update({} if sea is None else {SEA_COLOUR: sea})
     if material.heights is not None:
         content[HEIGHTS] = {"minimum": material.heights[0], "maximum": material.heights[1]}
     return content

@@ -36,6 +36,9 @@ PALETTE = ("palette_red", "palette_green", "palette_blue")
 PALETTES = "palettes"
 """Key of a card: mean colours of the images that a model with the planes of :data:`PALETTE` learned from."""
 
+SEA_COLOUR = "sea_colour"
+"""Key of a card: the colour that the sea has in the images that a model from the DEM learned from."""
+
 IMAGE_TO_DEM, DEM_TO_IMAGE = "image_to_dem", "dem_to_image"
 
 GUIDED = "guided"
@@ -94,6 +97,7 @@ class ModelCard:
         spread_factor: what the predicted spread is multiplied by to be calibrated.
         palettes: mean colours to choose from, red, green and blue from -1 to 1, of a model whose inputs have
             :data:`PALETTE`; else none.
+        sea_colour: red, green and blue from -1 to 1 of the sea, if the card tells it.
         files: SHA-256 of each file by its name.
         content: the whole card, unknown keys included.
     """
@@ -112,6 +116,7 @@ class ModelCard:
     tile_size: int
     spread_factor: float
     palettes: tuple[tuple[float, ...], ...]
+    sea_colour: tuple[float, ...] | None
     files: Mapping[str, str]
     content: Mapping[str, Any] = field(repr=False)
 
@@ -166,6 +171,7 @@ def parse_card(text: str) -> ModelCard:
         tile_size=tile_size,
         spread_factor=_spread_factor(content),
         palettes=_palettes(content, inputs),
+        sea_colour=_sea_colour(content),
         files=_files(_get(content, "files", dict)),
         content=content,
     )
@@ -244,19 +250,24 @@ def _palettes(content: dict[str, Any], inputs: tuple[str, ...]) -> tuple[tuple[f
     if len(asked) != len(PALETTE):
         raise CardError(f"{CARD_FILE} has a wrong value for 'inputs': {asked} without the rest of {PALETTE}")
     palettes = _get(content, PALETTES, list)
-    for palette in palettes:
-        numbers = isinstance(palette, list) and len(palette) == len(PALETTE)
-        if not numbers or not all(_is_colour(value) for value in palette):
-            raise CardError(
-                f"{CARD_FILE} has a wrong value for '{PALETTES}': {palette!r} is not three numbers "
-                "from -1 to 1"
-            )
     if not palettes:
         raise CardError(f"{CARD_FILE} has a wrong value for '{PALETTES}': there is none")
-    return tuple(tuple(float(value) for value in palette) for palette in palettes)
+    return tuple(_colour(palette, PALETTES) for palette in palettes)
 
 
-def _is_colour(value: Any) -> bool:
+def _sea_colour(content: dict[str, Any]) -> tuple[float, ...] | None:
+    return _colour(content[SEA_COLOUR], SEA_COLOUR) if SEA_COLOUR in content else None
+
+
+def _colour(value: Any, key: str) -> tuple[float, ...]:
+    if not (isinstance(value, list) and len(value) == len(_COLOURS) and all(map(_is_share, value))):
+        raise CardError(
+            f"{CARD_FILE} has a wrong value for '{key}': {value!r} is not three numbers from -1 to 1"
+        )
+    return tuple(float(share) for share in value)
+
+
+def _is_share(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1.0 <= value <= 1.0
 
 

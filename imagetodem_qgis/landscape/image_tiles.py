@@ -32,7 +32,7 @@ _BRIGHTEST = 1.5
 class _TileInput(NamedTuple):
     index: int
     planes: FloatArray
-    known: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
     is_level: bool
 
 
@@ -47,6 +47,7 @@ class ImageTiles:
 
     Attributes:
         overlaps: what they tell of the tiles' colours.
+        has_known: whether any of the tiles read so far holds a known height.
         is_level: which tiles of the plan are level ground, bool.
     """
 
@@ -55,10 +56,12 @@ class ImageTiles:
     ) -> None:
         self._frame, self._card, self._reader, self._store = frame, card, reader, store
         self.overlaps: list[ColourOverlap] = []
+        self.has_known = False
         self.is_level = np.zeros(len(frame.plan), bool)
 
     def run(self, worker: WorkerClient, batch_size: int, listener: Listener) -> None:
-        """Send every tile that holds a known height through the worker.
+        """Send every tile that holds a known height through the worker, or land, where the model's card tells
+        the colour of the sea.
 
         Raises:
             Cancelled: the user cancelled.
@@ -83,9 +86,11 @@ class ImageTiles:
                 raise Cancelled()
             heights = self._reader.read(self._frame.plan.window(index))
             known = np.isfinite(heights)
-            if known.any():
+            self.has_known |= bool(known.any())
+            shown = known & ~is_sea(heights) if self._card.sea_colour is not None else known
+            if shown.any():
                 is_level = bool(np.ptp(heights[known]) == 0.0)
-                yield _TileInput(index, self._planes(heights, known), known, is_level)
+                yield _TileInput(index, self._planes(heights, known), shown, is_level)
 
     def _planes(self, heights: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
         """The network's input of one tile, turned towards its light."""
@@ -131,7 +136,7 @@ class ImageTiles:
             # The sea has one colour; what a network draws upon it is its own border.
             answer = np.broadcast_to(np.median(answer, axis=(0, 1)), answer.shape)
         colours = self._frame.symmetry.undo(answer)[: window.rows, : window.columns]
-        self._store.put(index, np.ascontiguousarray(colours), tile.known)
+        self._store.put(index, np.ascontiguousarray(colours), tile.shown)
         placed = self._store.get(index)
         for neighbour in plan.earlier_neighbours(index):
             if neighbour in self._store:

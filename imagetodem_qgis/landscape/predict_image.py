@@ -6,17 +6,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imagetodem_qgis.core.colour import blend_colours, solve_colours
+from imagetodem_qgis.core.colour import solve_colours
 from imagetodem_qgis.core.tiling import blending_weights, blocks
+from imagetodem_qgis.landscape.blended import BlendedImage
 from imagetodem_qgis.landscape.colour_store import BYTES, ColourStore
 from imagetodem_qgis.landscape.image_tiles import ImageTiles
 from imagetodem_qgis.landscape.margin import MirroredReader, tile_margin
 from imagetodem_qgis.landscape.request import ImageFrame, ImageRequest, frame_of
+from imagetodem_qgis.prediction.disk import check_space
 from imagetodem_qgis.prediction.progress import Share
 from imagetodem_qgis.prediction.request import Cancelled, Listener
-from imagetodem_qgis.prediction.store import check_space
 from imagetodem_qgis.raster.cache import small_block_cache
 from imagetodem_qgis.raster.colour_writer import ColourWriter
 from imagetodem_qgis.raster.image import Image, RasterError
@@ -57,53 +57,44 @@ def predict_image(request: ImageRequest, listener: Listener) -> int:
         overlap = frame.plan.overlap
         weights = blending_weights(card.tile_size, overlap, tile_margin(overlap))
         store = stack.enter_context(ColourStore(frame.plan, weights, request.scratch))
-        reader = request.dem.reader(request.window, frame.work.rows, frame.work.columns)
-        tiles = ImageTiles(frame, card, MirroredReader(reader, frame.work, frame.margin), store)
+        dem = request.dem.reader(request.window, frame.work.rows, frame.work.columns)
+        reader = MirroredReader(dem, frame.work, frame.margin)
+        tiles = ImageTiles(frame, card, reader, store)
         tiles.run(worker, request.batch_size, Share(listener, 0.0, _SHARE_OF_TILES))
         worker.close()
-        if len(store) == 0:
+        if not tiles.has_known:
             raise RasterError(f"{request.dem.path} holds no known height (INPUT): all of it is nodata")
         offsets = solve_colours(tiles.is_level, tiles.overlaps)
-        engine = f"{opened['engine']} on {opened['device']}"
-        _write(request, frame, store, offsets, engine, Share(listener, _SHARE_OF_TILES, 1.0))
+        metadata = _metadata(request, frame, f"{opened['engine']} on {opened['device']}", len(store))
+        image = BlendedImage(frame, store, offsets, reader, card.sea_colour)
+        _write(request, frame, image, metadata, Share(listener, _SHARE_OF_TILES, 1.0))
     return len(store)
 
 
 def _write(
     request: ImageRequest,
     frame: ImageFrame,
-    store: ColourStore,
-    offsets: NDArray[np.float64],
-    engine: str,
+    image: BlendedImage,
+    metadata: dict[str, str],
     listener: Listener,
 ) -> None:
-    metadata = _metadata(request, frame, engine, len(store))
     if frame.grid == frame.work:
         with ColourWriter(request.output, frame.grid, metadata) as writer:
-            _write_blended(writer, frame, store, offsets, listener)
+            _write_blended(writer, frame, image, listener)
         return
     work = request.scratch / "work_image.tif"
     with ColourWriter(work, frame.work, overviews=False) as writer:
-        _write_blended(writer, frame, store, offsets, Share(listener, 0.0, 0.5))
+        _write_blended(writer, frame, image, Share(listener, 0.0, 0.5))
     with ColourWriter(request.output, frame.grid, metadata) as writer:
         _write_resampled(writer, request, frame, work, Share(listener, 0.5, 1.0))
 
 
-def _write_blended(
-    writer: ColourWriter,
-    frame: ImageFrame,
-    store: ColourStore,
-    offsets: NDArray[np.float64],
-    listener: Listener,
-) -> None:
+def _write_blended(writer: ColourWriter, frame: ImageFrame, image: BlendedImage, listener: Listener) -> None:
     windows = list(blocks(frame.work.rows, frame.work.columns, _BLOCK))
     for number, window in enumerate(windows):
         if listener.is_cancelled():
             raise Cancelled()
-        planned = frame.margin.planned(window)
-        indices = [index for index in frame.plan.touching(planned) if index in store]
-        colours = blend_colours(planned, [store.get(index) for index in indices], offsets[indices])
-        writer.write(window, (colours + np.float32(1.0)) * np.float32(_BRIGHTNESS))
+        writer.write(window, (image.read(window) + np.float32(1.0)) * np.float32(_BRIGHTNESS))
         listener.progress(100.0 * (number + 1) / len(windows))
 
 

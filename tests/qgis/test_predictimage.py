@@ -157,6 +157,33 @@ def test_the_network_is_told_where_the_sea_is(predict_image, inverse_model, tmp_
     assert np.abs(read_colours(results["OUTPUT"]) - expected[..., None]).max() <= 0.6
 
 
+@pytest.mark.parametrize("gap", [False, True])
+def test_the_sea_has_the_colour_that_the_card_tells(predict_image, inverse_model, tmp_path, gap):
+    heights = terrain(150, 160)
+    heights[:, :90] = 0.0
+    if gap:
+        heights[20:30, 40:130] = NODATA
+    model = inverse_model("second_plane_and_tile_mean", HEIGHT, sea_colour=[-0.5, 0.0, 0.25])
+    results = predict_image(write_dem(tmp_path / "dem.tif", heights), model)
+    found = read_colours(results["OUTPUT"])
+    sea = (heights == 0.0) & (heights != NODATA)
+    assert np.abs(found[sea] - as_byte(np.array([-0.5, 0.0, 0.25]))).max() <= 0.6
+    assert (np.isnan(found).all(axis=-1) == (heights == NODATA)).all()
+    # The land keeps its form: the sea, which has no part in the solve, takes nothing of its blue.
+    land = heights > 0.0
+    assert np.abs(found[land][:, 2] - as_byte(heights[land] / 1000.0)).max() <= 1.0
+    # Tiles without land are not predicted: those of the first column of three or four.
+    assert results["TILES"] < math.ceil((158 - 16) / 48) * math.ceil((168 - 16) / 48)
+
+
+def test_a_dem_of_sea_alone_is_an_image_of_it(predict_image, inverse_model, tmp_path):
+    dem = write_dem(tmp_path / "dem.tif", np.zeros((70, 80), np.float32))
+    results = predict_image(dem, inverse_model("second_plane_thrice", HEIGHT, sea_colour=[-0.5, 0.0, 0.25]))
+    assert results["TILES"] == 0
+    found = read_colours(results["OUTPUT"])
+    assert np.abs(found - as_byte(np.array([-0.5, 0.0, 0.25]))).max() <= 0.6
+
+
 def test_a_seed_chooses_the_palette(predict_image, inverse_model, tmp_path):
     palettes = [[0.5, 0.0, -0.5], [-0.25, 0.25, 0.75]]
     model = inverse_model("planes_three_to_five", [*HEIGHT, *PALETTE], palettes=palettes)

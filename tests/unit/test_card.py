@@ -180,8 +180,12 @@ def test_a_guided_model_and_one_from_the_dem_name_their_own_planes():
     inverse = parse_card(json.dumps(content))
     assert (inverse.task, inverse.outputs) == ("dem_to_image", ("red", "green", "blue"))
     content["inputs"] = ["relief", "palette_red", "palette_green", "palette_blue"]
+    content["sea_colour"] = [-1, 0, 0.5]
     content["palettes"] = [[0.5, -0.25, 0], [1, 0, -1]]
+    assert parse_card(json.dumps(content)).sea_colour == (-1.0, 0.0, 0.5)
     assert parse_card(json.dumps(content)).palettes == ((0.5, -0.25, 0.0), (1.0, 0.0, -1.0))
+    with pytest.raises(CardError, match="wrong value for 'sea_colour'"):
+        parse_card(json.dumps({**content, "sea_colour": [0, 0, 2]}))
     for wrong in ([], [[0.5, 0.5]], [[0.5, 0.5, 1.5]], [[0.5, 0.5, True]], "red"):
         content["palettes"] = wrong
         with pytest.raises(CardError, match="wrong value for 'palettes'"):

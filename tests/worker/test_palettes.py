@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.data.pair import Pair
-from training.data.palettes import typical_palettes
+from training.data.palettes import sea_colour, typical_palettes
 from training.data.sampling import DEFAULT_STRETCH, pair_stretch
 from training.data.sources import Group
 from training.data.tasks import mean_colour
@@ -65,3 +65,27 @@ def test_without_any_land_the_palette_is_a_grey():
     sea = pair(COLOURS["sea"], 0)
     level = Pair("sea", sea.image, np.zeros_like(sea.dem), sea.valid, 30.0, "train")
     assert typical_palettes([Group("pairs", [level], 1.0)], DEFAULT_STRETCH, 0) == [[0.0, 0.0, 0.0]]
+
+
+def coast(seed: int, share: float) -> Pair:
+    land = pair(COLOURS["forest"], seed)
+    wet = np.arange(70) < round(share * 70)
+    image, dem = land.image.copy(), land.dem.copy()
+    image[8:, wet], dem[:, wet] = COLOURS["sea"], 0.0
+    return Pair(str(seed), image, dem, land.valid, 30.0, "train")
+
+
+def test_the_seas_colour_is_that_of_coasts():
+    coasts = [Group("pairs", [coast(seed, 0.5) for seed in range(5)], 1.0)]
+    one = coasts[0].pairs[0]
+    expected = pair_stretch(one).apply(one.image)[40, 3]
+    assert sea_colour([*groups(), *coasts], DEFAULT_STRETCH) == pytest.approx(expected.tolist(), abs=0.05)
+    assert sea_colour(groups(), DEFAULT_STRETCH) is None
+    assert sea_colour([Group("pairs", [coast(0, 1.0), coast(1, 0.05)], 1.0)], DEFAULT_STRETCH) is None
+
+
+def test_rendered_coasts_count_only_where_there_are_no_real_ones():
+    rendered = Group("rendered", [coast(1, 0.3)], 1.0, rendered=True)
+    real = Group("pairs", [coast(2, 0.5)], 1.0)
+    assert sea_colour([rendered, real], DEFAULT_STRETCH) == sea_colour([real], DEFAULT_STRETCH)
+    assert sea_colour([rendered, *groups()], DEFAULT_STRETCH) is not None

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
 from imagetodem_qgis.core.card import StretchRecipe
+from imagetodem_qgis.core.sea import is_sea
 from training.data.pair import Pair
 from training.data.sampling import pair_stretch
 from training.data.sources import Group
 from training.data.tasks import mean_colour
 
 COUNT = 24
+_LEAST_SHARE = 0.1
+"""Of sea and of land on a coast."""
 _LARGEST_SAMPLE = 600
 _STEP = 7
 """Pixels of every seventh row and column tell a mean colour well enough."""
@@ -48,6 +51,36 @@ def typical_palettes(
     sizes = np.bincount(members, minlength=wanted)
     order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number] > 0]
     return [[round(float(value), 4) for value in centres[number]] for number in order]
+
+
+def sea_colour(groups: Sequence[Group], stretch: StretchRecipe) -> list[float] | None:
+    """The colour of the sea, the median over coasts of real images, or of rendered ones if there are no real
+    ones.
+
+    Args:
+        groups: training pairs.
+        stretch: how a pair's image is stretched.
+
+    Returns:
+        Red, green and blue in the stretched range from -1 to 1; ``None`` where there is no coast.
+    """
+    for rendered in (False, True):
+        pairs = [pair for group in groups if group.rendered == rendered for pair in group.pairs]
+        found = [_sea(pair, stretch) for pair in _evenly(pairs, _LARGEST_SAMPLE)] if pairs else []
+        colours = [colour for colour in found if colour is not None]
+        if colours:
+            return [round(float(value), 4) for value in np.median(colours, axis=0)]
+    return None
+
+
+def _sea(pair: Pair, stretch: StretchRecipe) -> NDArray[np.float32] | None:
+    image, known = pair.image[::_STEP, ::_STEP], pair.valid[::_STEP, ::_STEP]
+    sea = known & is_sea(np.nan_to_num(pair.dem[::_STEP, ::_STEP], nan=np.inf))
+    if not _LEAST_SHARE < sea.mean() < 1.0 - _LEAST_SHARE:
+        # Without land, the stretch makes waves of what is one colour.
+        return None
+    colours = np.clip(pair_stretch(pair, stretch).apply(image)[sea], -1.0, 1.0)
+    return np.asarray(np.median(colours, axis=0), np.float32)
 
 
 def _evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
