@@ -16,9 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 _STAGES = ("unit", "qgis", "worker")
-_APART = {"qgis": ("test_earthengine*.py", "test_fetchpairs*.py", "test_stac*.py")}
-"""Files of a stage that get a process of their own: what talks to servers that hang, on purpose, leaves
-threads of Qt's and GDAL's network behind, and the other tests' QGIS is to start without them."""
 # Appended, not PYTHONPATH: where both folders have a library, the environment's own must win.
 _PYTEST = "import sys; sys.path.append(sys.argv.pop(1)); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
@@ -48,14 +45,7 @@ def run_stage(stage: str, pytest_command: list[str], arguments: list[str]) -> Ou
     """Run a stage's tests; their output goes straight through."""
     print(f"\n===== {stage} =====", flush=True)
     started = time.monotonic()
-    folder, apart = f"tests/{stage}", _APART.get(stage, ())
-    parts = [[folder, *(f"--ignore-glob={folder}/{names}" for names in apart)]]
-    if apart:
-        parts.append(
-            sorted(str(file.relative_to(ROOT)) for names in apart for file in ROOT.glob(f"{folder}/{names}"))
-        )
-    done = [_run([*pytest_command, *part, *arguments]) for part in parts]
-    status, passed, failed, skipped = (sum(numbers) for numbers in zip(*done))
+    status, passed, failed, skipped = _run([*pytest_command, f"tests/{stage}", *arguments])
     return Outcome(stage, status, passed, failed, skipped, time.monotonic() - started)
 
 

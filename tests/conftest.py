@@ -71,6 +71,8 @@ def qgis_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     QCoreApplication.setApplicationName("tests")
     application = core.QgsApplication([], True, str(profile))
     application.initQgis()
+    # As in QGIS itself: else PyQt ends the process with an error that comes out of what Qt calls.
+    sys.excepthook = lambda *error: sys.__excepthook__(*error)
     sys.path.append(str(Path(core.QgsApplication.pkgDataPath()) / "python" / "plugins"))
     from processing.core.Processing import Processing
 

@@ -75,7 +75,8 @@ class EvaluateDemAlgorithm(ImageToDemAlgorithm):
         with tempfile.TemporaryDirectory(dir=QgsProcessingUtils.tempFolder()) as scratch:
             try:
                 request = parameter.request_of(self, parameters, context, Path(scratch))
-                evaluation = evaluate(request, FeedbackListener(feedback))
+                with FeedbackListener(feedback) as listener:
+                    evaluation = evaluate(request, listener)
                 written = self._written(evaluation, parameters, context)
             except (Cancelled, WorkerCancelled):
                 return {}

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import QCoreApplication, QThread
 from qgis.utils import iface
 
 from imagetodem_qgis.algorithms.base import ImageToDemAlgorithm
@@ -146,11 +147,18 @@ class ExportSceneAlgorithm(ImageToDemAlgorithm):
     def postProcessAlgorithm(
         self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        # Processing calls this in the main thread, where a project may be changed and a window be opened.
-        if self._terrain is not None:
-            source, name, exaggeration = self._terrain
-            project = context.project() or QgsProject.instance()
-            show_in_map_view(project, QgsRasterLayer(source, name), exaggeration, iface, feedback.pushWarning)
+        if self._terrain is None:
+            return {}
+        # Processing calls this in the main thread, where a project may be changed and a window be opened; a
+        # model calls it in its own.
+        if QThread.currentThread() != QCoreApplication.instance().thread():
+            feedback.pushWarning(
+                self.tr("A model opens no 3D map view (MAP_VIEW): run 'Export 3D scene' on its DEM for that.")
+            )
+            return {}
+        source, name, exaggeration = self._terrain
+        project = context.project() or QgsProject.instance()
+        show_in_map_view(project, QgsRasterLayer(source, name), exaggeration, iface, feedback.pushWarning)
         return {}
 
     def _request(self, parameters: Parameters, context: QgsProcessingContext, output: Path) -> SceneRequest:

@@ -73,7 +73,7 @@ class FetchPairsAlgorithm(ImageToDemAlgorithm):
             for warning in job.plan.warnings:
                 listener.warn(warning)
             source = opened_source(self, parameters, context, query, listener.log)
-            with closing(source):
+            with listener, closing(source):
                 made = make_dataset(job, source, listener)
             return shared.results(made, job.folder, context)
         except (FetchCancelled, WorkerCancelled):

@@ -65,7 +65,8 @@ class PredictDemAlgorithm(ImageToDemAlgorithm):
         with tempfile.TemporaryDirectory(dir=QgsProcessingUtils.tempFolder()) as scratch:
             try:
                 request = parameter.request_of(self, parameters, context, Path(scratch))
-                result = predict_dem(request, FeedbackListener(feedback))
+                with FeedbackListener(feedback) as listener:
+                    result = predict_dem(request, listener)
                 written = _styled(request, context)
             except (Cancelled, WorkerCancelled):
                 self._tell_what_is_kept(parameters, context, feedback)

@@ -135,7 +135,8 @@ class PredictImageAlgorithm(ImageToDemAlgorithm):
         with tempfile.TemporaryDirectory(dir=QgsProcessingUtils.tempFolder()) as scratch:
             try:
                 request = self._request(parameters, context, Path(scratch))
-                tiles = predict_image(request, FeedbackListener(feedback))
+                with FeedbackListener(feedback) as listener:
+                    tiles = predict_image(request, listener)
             except (Cancelled, WorkerCancelled):
                 return {}
             except (Refusal, RasterError, InterpreterError, WorkerError, OSError) as error:

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+from imagetodem_qgis.runtime.pipes import close_pipes
+
 _DROPPED_PREFIXES = (
     "PYTHON",
     "PROJ_",
@@ -187,7 +189,8 @@ def run_streaming(
         **hidden_window_flags(),
     )
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()
+    reader = threading.Thread(target=_read_lines, args=(process, lines), daemon=True)
+    reader.start()
     try:
         while True:
             if is_cancelled():
@@ -209,8 +212,7 @@ def run_streaming(
         return process.returncode
     finally:
         end(process)
-        for stream in (process.stdin, process.stdout):
-            _close(stream)
+        close_pipes((process.stdin, None), (process.stdout, reader))
 
 
 def _read_lines(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]) -> None:
@@ -222,11 +224,6 @@ def _read_lines(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]
     except (OSError, ValueError):
         pass
     lines.put(None)
-
-
-def _close(stream: Any) -> None:
-    with contextlib.suppress(OSError):
-        stream.close()
 
 
 def _signal_group(pid: int, number: int) -> None:

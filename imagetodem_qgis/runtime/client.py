@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from imagetodem_qgis.runtime.child import ChildStartError, end, start_worker
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
 from imagetodem_qgis.runtime.obituary import reason_of_end
+from imagetodem_qgis.runtime.pipes import close_pipes
 from imagetodem_qgis.worker.protocol import Message, ProtocolError, read_message, write_message
 
 _START = "import sys; sys.path.append({path!r}); from {module} import main; main()"
@@ -115,12 +115,8 @@ class WorkerClient:
         """End the worker, within half a second."""
         self._requests.put(None)
         end(self._process)
-        for thread in self._threads:
-            thread.join(timeout=1.0)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            # What was still to be written to a worker that is gone is lost with it.
-            with contextlib.suppress(OSError, ValueError):
-                cast(BinaryIO, stream).close()
+        streams = (self._process.stdout, self._process.stderr, self._process.stdin)
+        close_pipes(*zip(streams, self._threads))
 
     def _write(self) -> None:
         stream = cast(BinaryIO, self._process.stdin)

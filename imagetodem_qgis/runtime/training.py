@@ -23,6 +23,7 @@ from imagetodem_qgis.runtime.inspection import inspect
 from imagetodem_qgis.runtime.interpreter import OWN_ENVIRONMENT, SETUP_ADVICE, Interpreter, InterpreterError
 from imagetodem_qgis.runtime.locations import PLUGIN_FOLDER
 from imagetodem_qgis.runtime.obituary import reason_of_end
+from imagetodem_qgis.runtime.pipes import close_pipes
 from imagetodem_qgis.runtime.profiles import TRAIN
 
 _START = "import sys; sys.path.append({path!r}); from imagetodem_qgis.worker.train import main; main()"
@@ -198,11 +199,8 @@ class _Child:
     def close(self) -> None:
         """End the child if it has not ended."""
         end(self._process)
-        for thread in self._threads:
-            thread.join(timeout=1.0)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                cast(BinaryIO, stream).close()
+        streams = (self._process.stdout, self._process.stderr)
+        close_pipes((self._process.stdin, None), *zip(streams, self._threads))
 
     def _write(self, line: bytes) -> None:
         stream = cast(BinaryIO, self._process.stdin)

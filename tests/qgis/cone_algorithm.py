@@ -28,7 +28,8 @@ class ConeAlgorithm(QgsProcessingAlgorithm):
         return ConeAlgorithm()
 
     def initAlgorithm(self, configuration=None):
-        self.addParameter(QgsProcessingParameterNumber("SLOPE", "Slope", defaultValue=0.4, type=1))
+        number = QgsProcessingParameterNumber
+        self.addParameter(number("SLOPE", "Slope", number.Type.Double, 0.4))
         self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", "Predicted DEM"))
         self.addParameter(
             QgsProcessingParameterRasterDestination(

@@ -57,6 +57,47 @@ def shipped_model() -> str:
 
 
 @pytest.fixture
+def logged(qgis_app: Any) -> Iterator[Callable[[], list[str]]]:
+    """What QGIS logs during a test, in any thread: ``logged()`` gives the lines so far."""
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    lines: list[str] = []
+
+    def hear(message: str, tab: str, level: object) -> None:
+        lines.append(f"{tab}: {message}")
+
+    def heard() -> list[str]:
+        # What other threads log waits for the event loop.
+        QCoreApplication.processEvents()
+        return lines
+
+    log = qgis_app.messageLog()
+    log.messageReceived.connect(hear)
+    yield heard
+    # Python's garbage collector can clear a slot that is left behind, with the cycle that an error makes of
+    # a test's frame, while QGIS goes on to call it: that crashes.
+    log.messageReceived.disconnect(hear)
+
+
+@pytest.fixture
+def gdal_raises() -> Iterator[Callable[[bool], None]]:
+    """Sets, for a test, whether GDAL raises: QGIS, or another plugin, may have set it up either way."""
+    from osgeo import gdal
+
+    def set_up(raises: bool) -> None:
+        if raises == bool(gdal.GetUseExceptions()):
+            return
+        try:
+            (gdal.UseExceptions if raises else gdal.DontUseExceptions)()
+        except RuntimeError as error:
+            pytest.skip(f"this QGIS has GDAL raise: {error}")
+
+    before = bool(gdal.GetUseExceptions())
+    yield set_up
+    set_up(before)
+
+
+@pytest.fixture
 def predict(qgis_app: object, tmp_path: Path, tiny_model: ModelMaker) -> Predict:
     """Runs Predict DEM: ``predict(image, **parameters)`` gives its results and, under ``said``, what it told.
 

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 gdal = pytest.importorskip("osgeo.gdal")
-gdal.UseExceptions()
 figures = pytest.importorskip("scripts.demo_figures")
 picture = pytest.importorskip("scripts.demo_picture")
 

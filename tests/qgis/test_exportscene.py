@@ -20,7 +20,6 @@ from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 from tests.rasters import NODATA, UTM_33N, UTM_TRANSFORM, colours, write_image
 
-gdal.UseExceptions()
 Export = Callable[..., "dict[str, Any]"]
 
 

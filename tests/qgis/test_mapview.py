@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
 from qgis.core import (
     Qgis,
+    QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
     QgsProject,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtWidgets import QAction, QMainWindow
 
 from imagetodem_qgis.styling import mapview
@@ -156,6 +163,33 @@ def test_the_algorithm_opens_the_view_in_the_main_thread_alone(
     ((given_project, layer, exaggeration, _, _),) = calls
     assert given_project is project
     assert (layer.source(), exaggeration) == (str(dem), 3.0)
+
+
+def test_a_model_opens_no_window_from_its_thread(
+    dem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some versions of QGIS end a model's steps in the model's thread."""
+    from imagetodem_qgis.algorithms import exportscene
+
+    threads: list[int] = []
+    monkeypatch.setattr(exportscene, "show_in_map_view", lambda *given: threads.append(threading.get_ident()))
+    child = QgsProcessingModelChildAlgorithm("imagetodem:exportscene")
+    child.setChildId("scene")
+    given = {"DEM": str(dem), "OUTPUT": str(tmp_path / "scene.html"), "MAP_VIEW": True}
+    for name, value in given.items():
+        child.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
+    model = QgsProcessingModelAlgorithm("Scene", "")
+    model.addChildAlgorithm(child)
+    context, feedback = QgsProcessingContext(), QgsProcessingFeedback(False)
+    task = QgsProcessingAlgRunnerTask(model, {}, context, feedback)
+    outcome: list[bool] = []
+    task.executed.connect(lambda successful, results: outcome.append(successful))
+    QgsApplication.taskManager().addTask(task)
+    while not outcome:
+        QCoreApplication.processEvents()
+    assert (tmp_path / "scene.html").exists(), feedback.textLog()
+    warned = "A model opens no 3D map view" in feedback.textLog()
+    assert threads == ([] if warned else [threading.get_ident()])
 
 
 @needs_elevation

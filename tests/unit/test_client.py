@@ -21,7 +21,7 @@ import numpy as np
 import imagetodem_qgis.worker.main as worker
 
 class Engine:
-    name, device = "stand-in", "CPU"
+    name, device, lanes = "stand-in", "CPU", 1
 
     def predict(self, tiles):
         print("printed by a library")
@@ -96,7 +96,7 @@ def test_a_real_worker_solves(interpreter):
         pid = worker.pid
     # o0 - o1 = 3, o1 - o2 = -1, sum 0
     np.testing.assert_allclose(answer.arrays[0], [5 / 3, -4 / 3, -1 / 3], atol=1e-8)
-    assert answer.header == {"type": "solved"}
+    assert answer.header == {"type": "solved", "guessed": 0}
     assert wait_for_the_end_of(pid)
 
 
@@ -201,7 +201,7 @@ def test_cancel_ends_a_real_prediction_within_a_second(interpreter):
             {"type": "open", "engine": "onnxruntime", "device": "cpu", "threads": 1}
             | {"model": model.engines["onnxruntime"]}
         )
-        assert answer.header == {"type": "opened", "engine": "onnxruntime", "device": "CPU"}
+        assert answer.header == {"type": "opened", "engine": "onnxruntime", "device": "CPU", "lanes": 1}
         return worker
 
     assert cancel_during(worker_of, [tiles], 1.0) < 1.0

@@ -43,20 +43,3 @@ def test_an_interpreter_that_dies_is_a_failure(project: Path) -> None:
     outcome = run_tests.run_stage("unit", [sys.executable, "-c", "import os; os.abort()"], [])
     assert not outcome.good
     assert "FAILED 0 passed" in str(outcome)
-
-
-def test_what_talks_to_servers_has_a_process_of_its_own(project: Path) -> None:
-    folder = project / "tests" / "qgis"
-    folder.mkdir()
-    source = (
-        "import os, pathlib\n"
-        "def test_a(): pathlib.Path(__file__).with_suffix('.pid').write_text(str(os.getpid()))"
-    )
-    for name in ("test_stac_one", "test_stac_two", "test_other"):
-        (folder / f"{name}.py").write_text(source)
-    outcome = run_tests.run_stage("qgis", IN_HERE, [])
-    assert (outcome.good, outcome.passed) == (True, 3)
-    one, two, other = (
-        (folder / f"{name}.pid").read_text() for name in ("test_stac_one", "test_stac_two", "test_other")
-    )
-    assert one == two != other
