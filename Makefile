@@ -54,6 +54,7 @@ bench: plugin build/environment.stamp build/bench.stamp ## prediction beside the
 	@$(PRIVATE) $(ML_PYTHON) -m scripts.bench_training
 	@$(PRIVATE) build/bench/bin/python -m scripts.bench_noise
 	@$(PRIVATE) $(PYTHON) -m scripts.bench_scene
+	@$(PRIVATE) $(PYTHON) -m scripts.bench_pairs
 
 .PHONY: package
 package: ## make build/imagetodem_qgis-<version>.zip for the plugin repository

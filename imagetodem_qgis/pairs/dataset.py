@@ -22,6 +22,7 @@ from imagetodem_qgis.pairs.examine import Limits
 from imagetodem_qgis.pairs.fetch import Failed, Outcome, TileFetcher
 from imagetodem_qgis.pairs.footprints import write_footprints
 from imagetodem_qgis.pairs.journal import Journal, Kept, LeftOut
+from imagetodem_qgis.pairs.order import neighbours_together
 from imagetodem_qgis.pairs.plan import Plan
 from imagetodem_qgis.pairs.source import REASONS, PairSource, Tile
 from imagetodem_qgis.pairs.splits import SPLITS
@@ -166,7 +167,7 @@ def _missing(job: Job, journal: Journal, writer: PairWriter, listener: Listener)
         listener.say(f"{len(journal.done)} tiles are done already and are not asked for again.")
     if broken:
         listener.warn(f"{broken} pairs in {job.folder} were broken or missing: they are fetched again.")
-    return missing
+    return neighbours_together(missing)
 
 
 def _announce(job: Job, source: PairSource, missing: Sequence[Tile], listener: Listener) -> None:

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
+from imagetodem_qgis.pairs.earthengine_network import trusted_authorities, worker_proxy
 from imagetodem_qgis.pairs.source import FetchCancelled, SourceError
 from imagetodem_qgis.runtime.client import WorkerCancelled, WorkerClient, WorkerError
-from imagetodem_qgis.runtime.settings import proxy_variables
 from imagetodem_qgis.worker.protocol import Message
 
 _MODULE = "imagetodem_qgis.worker.earthengine.main"
@@ -36,11 +36,11 @@ class Connection:
         self._closed = threading.Event()
         try:
             self._client = WorkerClient(
-                interpreter, self._closed.is_set, log, module=_MODULE, variables=proxy_variables()
+                interpreter, self._closed.is_set, log, module=_MODULE, variables=worker_proxy()
             )
         except WorkerError as error:
             raise SourceError(str(error), fatal=True) from error
-        self._client.send({"type": "open", **opening})
+        self._client.send({"type": "open", "authorities": trusted_authorities(), **opening})
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 

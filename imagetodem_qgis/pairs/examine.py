@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imagetodem_qgis.pairs.source import CLOUD, NODATA, SEA, FetchedPair, NoData, SourceError, Tile
 
@@ -41,15 +42,19 @@ def examine(tile: Tile, pair: FetchedPair, limits: Limits) -> None:
         )
     lit = np.isfinite(image).all(axis=0)
     known = np.isfinite(dem)
+    both = lit & known
     sea = (pair.sea if pair.sea is not None else dem == 0.0) & known
     for share, limit, reason, what in (
-        (sea.mean(), limits.sea, SEA, "sea"),
-        (1.0 - lit.mean(), limits.gaps, limits.gap_of_image, "without image"),
-        (1.0 - known.mean(), limits.gaps, NODATA, "without height"),
-        (1.0 - (lit & known).mean(), limits.gaps, NODATA, "without image or height"),
+        (_share(sea), limits.sea, SEA, "sea"),
+        (1.0 - _share(lit), limits.gaps, limits.gap_of_image, "without image"),
+        (1.0 - _share(known), limits.gaps, NODATA, "without height"),
+        (1.0 - _share(both), limits.gaps, NODATA, "without image or height"),
     ):
         if share > limit:
             raise NoData(reason, f"{100.0 * share:.0f} % of {tile.id} are {what}")
-    both = lit & known
     if not both.any() or all(np.ptp(band[both]) == 0.0 for band in image):
         raise NoData(NODATA, f"the image of {tile.id} is of one colour")
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(mask) / mask.size

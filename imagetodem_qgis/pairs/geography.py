@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import lru_cache
 
 from osgeo import osr
 
@@ -11,12 +12,15 @@ from imagetodem_qgis.pairs.source import Tile
 
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]
+Affine = tuple[float, float, float, float, float, float]
 
 WGS_84 = "EPSG:4326"
 LARGEST_LATITUDE = 84.0
 """Degrees up to which UTM zones reach."""
 
 _POINTS_A_SIDE = 4
+_ALIGNED = 1e-6
+"""Pixels by which a tile may be out of step with a grid whose pixels are taken as they are."""
 _of_thread = threading.local()
 
 
@@ -65,6 +69,41 @@ def reference(crs: str) -> osr.SpatialReference:
         raise ValueError(f"{crs!r} is no coordinate reference system")
     made.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
     return made
+
+
+@lru_cache(maxsize=64)
+def well_known_text(crs: str) -> str:
+    """A CRS as well-known text; as :func:`reference`."""
+    text: str = reference(crs).ExportToWkt()
+    return text
+
+
+@lru_cache(maxsize=64)
+def is_same_crs(first: str, second: str) -> bool:
+    """Whether two names or texts mean one CRS; as :func:`reference`."""
+    return bool(reference(first).IsSame(reference(second)))
+
+
+def in_step(tile: Tile, crs: str, geotransform: Affine) -> tuple[int, int, int] | None:
+    """How a tile's pixels lie on a grid of smaller or equal ones.
+
+    Args:
+        tile: the tile.
+        crs: of the grid.
+        geotransform: of the grid, GDAL's six numbers.
+
+    Returns:
+        How many of the grid's pixels lie along one of the tile's, and the column and row at which the tile
+        begins; ``None`` where the grids are not in step.
+    """
+    x, a, b, y, d, e = geotransform
+    if b or d or not is_same_crs(crs, tile.crs):
+        return None
+    numbers = (tile.resolution / a, -tile.resolution / e, (tile.origin_x - x) / a, (tile.origin_y - y) / e)
+    times, down, column, row = (round(number) for number in numbers)
+    if times != down or times < 1 or any(abs(number - round(number)) > _ALIGNED for number in numbers):
+        return None
+    return times, column, row
 
 
 def outline(tile: Tile) -> list[Place]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, osr
 
-from imagetodem_qgis.pairs.geography import transformation
+from imagetodem_qgis.pairs.geography import Affine, in_step, is_same_crs, transformation
 from imagetodem_qgis.pairs.source import RetryableSourceError, SourceError, Tile
 from imagetodem_qgis.pairs.stac_files import OpenFiles
 from imagetodem_qgis.pairs.stac_network import failure, host, vsicurl
@@ -20,7 +20,8 @@ from imagetodem_qgis.pairs.stac_patience import patiently
 
 _STATUS = re.compile(r"(?:HTTP response code: |response_code=)(\d{3})")
 _MARGIN = 4
-"""Pixels of a file that are read around a tile, for the interpolation's kernel at its border."""
+"""Pixels of a file that are read around a tile, for the interpolation's kernel at its border; none where
+nothing is interpolated."""
 _POINTS_A_SIDE = 21
 _HAIR = 1.0 + 1e-6
 """So that rounding does not make an overview of just the right size too coarse."""
@@ -47,14 +48,42 @@ class Patch:
     """
 
     values: NDArray[Any]
-    geotransform: tuple[float, float, float, float, float, float]
+    geotransform: Affine
     crs: str
     nodata: float | None
     ratio: float
 
 
+@dataclass(frozen=True)
+class _Level:
+    """A band, full or an overview, and its columns and rows."""
+
+    band: gdal.Band
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Cog:
+    """An open file, and what GDAL would have to look up for each tile anew.
+
+    Attributes:
+        dataset: keeps its bands alive.
+        levels: the full one and its overviews.
+        geotransform: of GDAL, of the full one.
+        crs: well-known text.
+        nodata: value that the file declares for pixels without one.
+    """
+
+    dataset: gdal.Dataset
+    levels: tuple[_Level, ...]
+    geotransform: Affine
+    crs: str
+    nodata: float | None
+
+
 def read_patch(
-    files: OpenFiles,
+    files: OpenFiles[Cog],
     address: str,
     tile: Tile,
     fineness: float,
@@ -81,16 +110,17 @@ def read_patch(
     """
 
     def read() -> Patch | None:
-        file, complaints = vsicurl(address), _Complaints()
+        complaints, file = _Complaints(), None
         gdal.PushErrorHandler(complaints)
         try:
-            dataset = files.take(file) or _opened(file)
-            patch = _read(dataset, tile, fineness)
-            files.give_back(file, dataset)
+            file = files.take(address) or _opened(vsicurl(address))
+            patch = _read(file, tile, fineness)
+            files.give_back(address, file)
             return patch
         except (RuntimeError, _Unreadable) as error:
+            file = None
             # GDAL would go on to answer from what it kept of the failure.
-            gdal.VSICurlPartialClearCache(file)
+            gdal.VSICurlPartialClearCache(vsicurl(address))
             told = f"{complaints.text} {error}"
         finally:
             gdal.PopErrorHandler()
@@ -127,39 +157,42 @@ def _explained(complaints: str, name: str, server: str) -> SourceError:
     return NotThere(str(error)) if code == 404 else error
 
 
-def _opened(file: str) -> gdal.Dataset:
-    dataset = gdal.OpenEx(file, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR, allowed_drivers=["GTiff"])
+def _opened(name: str) -> Cog:
+    dataset = gdal.OpenEx(name, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR, allowed_drivers=["GTiff"])
     if dataset is None:
         raise _Unreadable
-    return dataset
-
-
-def _read(dataset: gdal.Dataset, tile: Tile, fineness: float) -> Patch | None:
-    crs, transform = dataset.GetProjection(), dataset.GetGeoTransform()
-    extent = _extent(tile, crs, transform)
+    # Before it has looked for its place, GDAL asks the server for overviews in files beside it.
+    geotransform, crs = dataset.GetGeoTransform(), dataset.GetProjection()
     band = dataset.GetRasterBand(1)
-    columns, rows = band.XSize, band.YSize
+    bands = [band, *(band.GetOverview(number) for number in range(band.GetOverviewCount()))]
+    levels = tuple(_Level(level, level.XSize, level.YSize) for level in bands)
+    return Cog(dataset, levels, geotransform, crs, band.GetNoDataValue())
+
+
+def _read(file: Cog, tile: Tile, fineness: float) -> Patch | None:
+    extent = _extent(tile, file.crs, file.geotransform)
     ratio = min(extent[2] - extent[0], extent[3] - extent[1]) / tile.size
-    level = band
-    for number in range(band.GetOverviewCount()):
-        overview = band.GetOverview(number)
-        shrink = max(columns / overview.XSize, rows / overview.YSize)
-        if shrink * fineness <= ratio * _HAIR and overview.XSize < level.XSize:
+    level, *overviews = file.levels
+    columns, rows = level.columns, level.rows
+    for overview in overviews:
+        shrink = max(columns / overview.columns, rows / overview.rows)
+        if shrink * fineness <= ratio * _HAIR and overview.columns < level.columns:
             level = overview
-    wide, high = columns / level.XSize, rows / level.YSize
-    left = max(0, math.floor(extent[0] / wide) - _MARGIN)
-    top = max(0, math.floor(extent[1] / high) - _MARGIN)
-    right = min(level.XSize, math.ceil(extent[2] / wide) + _MARGIN)
-    bottom = min(level.YSize, math.ceil(extent[3] / high) + _MARGIN)
+    wide, high = columns / level.columns, rows / level.rows
+    x, a, b, y, d, e = file.geotransform
+    a, b, d, e = a * wide, b * high, d * wide, e * high
+    margin = 0 if in_step(tile, file.crs, (x, a, b, y, d, e)) else _MARGIN
+    left = max(0, math.floor(extent[0] / wide) - margin)
+    top = max(0, math.floor(extent[1] / high) - margin)
+    right = min(level.columns, math.ceil(extent[2] / wide) + margin)
+    bottom = min(level.rows, math.ceil(extent[3] / high) + margin)
     if left >= right or top >= bottom:
         return None
-    values = level.ReadAsArray(left, top, right - left, bottom - top)
+    values = level.band.ReadAsArray(left, top, right - left, bottom - top)
     if values is None:
         raise _Unreadable
-    x, a, b, y, d, e = transform
-    a, b, d, e = a * wide, b * high, d * wide, e * high
     place = (x + a * left + b * top, a, b, y + d * left + e * top, d, e)
-    return Patch(values, place, crs, band.GetNoDataValue(), ratio / max(wide, high))
+    return Patch(values, place, file.crs, file.nodata, ratio / max(wide, high))
 
 
 def _extent(tile: Tile, crs: str, transform: tuple[float, ...]) -> tuple[float, float, float, float]:
@@ -178,7 +211,8 @@ def _extent(tile: Tile, crs: str, transform: tuple[float, ...]) -> tuple[float, 
 def _border(tile: Tile, crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places on a tile's border in another CRS; a tile's files are mostly in one or two."""
     left, bottom, right, top = tile.bounds
-    shares = np.linspace(0.0, 1.0, _POINTS_A_SIDE)
+    # Straight sides stay straight in their own CRS.
+    shares = np.linspace(0.0, 1.0, 2 if is_same_crs(tile.crs, crs) else _POINTS_A_SIDE)
     border = [(left + share * (right - left), y) for share in shares for y in (bottom, top)]
     border += [(x, bottom + share * (top - bottom)) for share in shares for x in (left, right)]
     places = np.array(transformation(tile.crs, crs).TransformPoints(border))

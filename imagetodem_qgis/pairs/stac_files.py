@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
 from osgeo import gdal
 
+File = TypeVar("File")
 
-class OpenFiles:
-    """GDAL's open files that nobody reads at the moment. It may be used from several threads, a file by
-    one at a time.
+
+class OpenFiles(Generic[File]):
+    """Open files that nobody reads at the moment; they close when they are forgotten. It may be used from
+    several threads, a file by one at a time.
 
     Args:
         most: kept; of more, those that were used longest ago are closed.
@@ -19,30 +22,41 @@ class OpenFiles:
     def __init__(self, most: int = 64) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._idle: OrderedDict[int, tuple[str, gdal.Dataset]] = OrderedDict()
+        self._idle: OrderedDict[int, tuple[str, File]] = OrderedDict()
         self._count = 0
 
-    def take(self, name: str) -> gdal.Dataset | None:
-        """An open file by GDAL's name of it; the caller's alone until it is given back."""
+    def take(self, name: str) -> File | None:
+        """An open file by its address; the caller's alone until it is given back."""
         with self._lock:
             for number in reversed(self._idle):
                 if self._idle[number][0] == name:
                     return self._idle.pop(number)[1]
         return None
 
-    def give_back(self, name: str, dataset: gdal.Dataset) -> None:
+    def give_back(self, name: str, file: File) -> None:
         """Keep a file for the next reader."""
-        closed = None
+        closed = []
         with self._lock:
             self._count += 1
-            self._idle[self._count] = (name, dataset)
+            self._idle[self._count] = (name, file)
             if len(self._idle) > self._most:
-                closed = self._idle.popitem(last=False)
-        del closed
+                closed.append(self._idle.popitem(last=False)[1])
+        del file
+        _close(closed)
 
     def close(self) -> None:
         """Close all of them."""
         with self._lock:
-            closed = list(self._idle.values())
+            closed = [file for _, file in self._idle.values()]
             self._idle.clear()
-        closed.clear()
+        _close(closed)
+
+
+def _close(files: list[File]) -> None:
+    """Close files that nobody else holds, without a word: where the user asked GDAL for its debugging
+    messages it would name them, with their tokens."""
+    gdal.PushErrorHandler(lambda kind, number, message: None)
+    try:
+        files.clear()
+    finally:
+        gdal.PopErrorHandler()

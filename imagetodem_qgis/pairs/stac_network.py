@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable
+import re
+from typing import Any, Callable, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from qgis.core import (
@@ -22,6 +23,7 @@ CONNECT_SECONDS = 15
 STALLED_SECONDS = 20
 """A connection on which nothing comes for so long is given up."""
 _TEXT_LENGTH = 200
+_ADDRESS = re.compile(r"\w+://[^\s\"'<>]+")
 
 
 def get_json(address: str, is_cancelled: Callable[[], bool], what: str) -> dict[str, Any]:
@@ -72,47 +74,73 @@ def host(address: str) -> str:
 
 def _json(address: str, body: bytes | None, is_cancelled: Callable[[], bool], what: str) -> dict[str, Any]:
     feedback = QgsFeedback()
-
-    def ask() -> dict[str, Any]:
-        # It makes what Qt's timers need in a thread that Qt did not start, before QGIS sets its own.
-        loop = QEventLoop()
-        request = QNetworkRequest(QUrl(address))
-        request.setRawHeader(b"Accept", b"application/geo+json, application/json")
-        if hasattr(request, "setTransferTimeout"):
-            request.setTransferTimeout(STALLED_SECONDS * 1000)
-        blocking = QgsBlockingNetworkRequest()
-        if body is None:
-            blocking.get(request, True, feedback)
-        else:
-            request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
-            blocking.post(request, QByteArray(body), True, feedback)
-        answer = _content(blocking, address, what)
-        del loop
-        return answer
-
-    return patiently(ask, is_cancelled, what, feedback.cancel)
+    answer = patiently(lambda: _asked(address, body, feedback), is_cancelled, what, feedback.cancel)
+    return _content(answer, address, what)
 
 
-def _content(blocking: QgsBlockingNetworkRequest, address: str, what: str) -> dict[str, Any]:
+class _Answer(NamedTuple):
+    """What came of a request, without Qt's objects: these must end in the thread that made them, and an error
+    raised beside them would take them into another one."""
+
+    status: int | None
+    content: bytes
+    retry_after: str
+    problem: str
+
+
+def _asked(address: str, body: bytes | None, feedback: QgsFeedback) -> _Answer:
+    # It makes what Qt's timers need in a thread that Qt did not start, before QGIS sets its own.
+    loop = QEventLoop()
+    request = QNetworkRequest(QUrl(address))
+    request.setRawHeader(b"Accept", b"application/geo+json, application/json")
+    if hasattr(request, "setTransferTimeout"):
+        request.setTransferTimeout(STALLED_SECONDS * 1000)
+    blocking = QgsBlockingNetworkRequest()
+    if body is None:
+        blocking.get(request, True, feedback)
+    else:
+        request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
+        blocking.post(request, QByteArray(body), True, feedback)
     reply = blocking.reply()
-    code = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
-    content = bytes(reply.content())
-    if code is not None and int(code) >= 400:
-        wait = seconds_of_retry_after(bytes(reply.rawHeader(b"Retry-After")).decode("latin-1"))
-        raise failure(int(code), what, host(address), wait, _said(content))
-    if reply.error() != QNetworkReply.NetworkError.NoError:
-        # Qt's own text names the address; its query may hold a token.
-        reason = reply.errorString().replace(address, host(address))
+    _drop_from_disk(request.url(), reply.request().url())
+    status = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
+    failed = reply.error() != QNetworkReply.NetworkError.NoError
+    answer = _Answer(
+        None if status is None else int(status),
+        bytes(reply.content()),
+        bytes(reply.rawHeader(b"Retry-After")).decode("latin-1"),
+        (reply.errorString() or "no reason given") if failed else "",
+    )
+    del loop
+    return answer
+
+
+def _drop_from_disk(*addresses: QUrl) -> None:
+    """QGIS keeps all answers in its profile's folder, also those that hold a token."""
+    cache = QgsNetworkAccessManager.instance().cache()
+    if cache is not None:
+        for address in addresses:
+            cache.remove(address)
+
+
+def _content(answer: _Answer, address: str, what: str) -> dict[str, Any]:
+    content = answer.content
+    if answer.status is not None and answer.status >= 400:
+        wait = seconds_of_retry_after(answer.retry_after)
+        raise failure(answer.status, what, host(address), wait, _said(content))
+    if answer.problem:
+        # Qt's own text names the address, or the one that it was led to; a query may hold a token.
+        reason = _ADDRESS.sub(lambda found: host(found.group()), answer.problem)
         raise RetryableSourceError(f"{what}: the connection to {host(address)} failed ({reason})")
     try:
-        answer = json.loads(content)
+        found = json.loads(content)
     except ValueError as error:
         page = content.lstrip()[:1] == b"<"
         seen = "a web page (of a proxy, or for signing in?)" if page else "no valid JSON"
         raise RetryableSourceError(f"{what}: {host(address)} answered with {seen}") from error
-    if not isinstance(answer, dict):
+    if not isinstance(found, dict):
         raise RetryableSourceError(f"{what}: {host(address)} answered with no JSON object")
-    return answer
+    return found
 
 
 def failure(

@@ -60,10 +60,15 @@ def patiently(
             _own.helper = None
             give_up()
             raise RetryableSourceError(f"{what} did not come within {LONGEST_SECONDS:.0f} s")
-    answer, error = outcome[0]
-    if error is not None:
+    answer, error = outcome.pop()
+    if error is None:
+        return answer  # type: ignore[return-value]
+    try:
         raise error
-    return answer  # type: ignore[return-value]
+    finally:
+        # Else the error would hold this frame, and this frame the error: what both hold would end no sooner
+        # than Python's garbage collector comes by, in any thread.
+        del error
 
 
 class _Helper:
@@ -84,6 +89,8 @@ def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
         if call is None:
             return
         call()
+        # What it holds need not wait for the next one.
+        del call
 
 
 _own = threading.local()

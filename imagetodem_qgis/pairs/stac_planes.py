@@ -51,9 +51,9 @@ def merged(all_planes: Sequence[Planes]) -> list[Planes]:
     return [_merged(group) for group in groups]
 
 
-def filled(first: FloatArray, second: FloatArray) -> FloatArray:
+def filled(first: FloatArray | None, second: FloatArray) -> FloatArray:
     """The first array, and where it knows nothing the second."""
-    return np.where(np.isnan(first), second, first)
+    return second if first is None else np.where(np.isnan(first), second, first)
 
 
 def _one_grid(first: Planes, second: Planes) -> bool:

@@ -22,6 +22,7 @@ from imagetodem_qgis.pairs.source import (
 from imagetodem_qgis.pairs.stac_catalogue import CATALOGUES, Services, services
 from imagetodem_qgis.pairs.stac_cells import Season, cells, seasons
 from imagetodem_qgis.pairs.stac_certificates import Certificates
+from imagetodem_qgis.pairs.stac_cog import Cog
 from imagetodem_qgis.pairs.stac_files import OpenFiles
 from imagetodem_qgis.pairs.stac_search import Search
 from imagetodem_qgis.pairs.stac_tile import MOST_SCENES, TileFetch
@@ -89,7 +90,7 @@ class StacSource:
         self._back_off = back_off
         self._search = Search(log)
         self._tokens = Tokens()
-        self._files = OpenFiles()
+        self._files: OpenFiles[Cog] = OpenFiles()
         self._closed = False
         self._settings = ExitStack()
         # The files that stay open would fill GDAL's usual cache, a twentieth of the memory.

@@ -26,7 +26,7 @@ from imagetodem_qgis.pairs.source import (
 )
 from imagetodem_qgis.pairs.stac_catalogue import Catalogue, Services
 from imagetodem_qgis.pairs.stac_cells import Season
-from imagetodem_qgis.pairs.stac_cog import AccessRefused, NotThere, Patch, read_patch
+from imagetodem_qgis.pairs.stac_cog import AccessRefused, Cog, NotThere, Patch, read_patch
 from imagetodem_qgis.pairs.stac_files import OpenFiles
 from imagetodem_qgis.pairs.stac_items import Asset, Scene
 from imagetodem_qgis.pairs.stac_passes import mean_sun, passes
@@ -80,7 +80,7 @@ class TileFetch:
     when: Sequence[Season]
     search: Search
     tokens: Tokens
-    files: OpenFiles
+    files: OpenFiles[Cog]
     back_off: BackOff
     log: Callable[[str], None]
     is_cancelled: Callable[[], bool]
@@ -163,7 +163,7 @@ class TileFetch:
         # Of one scene each pixel is kept as it is; a median forgives an overview's rounding, at a quarter of
         # the bytes.
         fineness = 2.0 if self.query.composite == LEAST_CLOUDY else 1.0
-        image: FloatArray = np.full((3, self.tile.size, self.tile.size), np.nan, np.float32)
+        image: FloatArray | None = None
         for scene in view.scenes:
             patches = [
                 self._patch(images, images.images, band, fineness, f"{name} of {scene.id}")
@@ -172,7 +172,7 @@ class TileFetch:
             known = [patch for patch in patches if patch is not None]
             if len(known) == len(patches):
                 image = filled(image, reflectance(self.tile, known, scene.bands))
-        return image
+        return np.full((3, self.tile.size, self.tile.size), np.nan, np.float32) if image is None else image
 
     def _heights(self, view: View) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Heights in metres, NaN where there is a void, and where the sea is."""
@@ -184,10 +184,12 @@ class TileFetch:
             if patch is not None:
                 parts.append(stacked([patch]))
                 _drop_voids(parts[-1].values, piece.heights, patch.nodata)
-        dem: FloatArray = np.full((self.tile.size, self.tile.size), np.nan, np.float32)
+        dem: FloatArray | None = None
         groups = merged(parts)
         for planes in groups:
             dem = filled(dem, resampled(self.tile, planes)[0])
+        if dem is None:
+            dem = np.full((self.tile.size, self.tile.size), np.nan, np.float32)
         sea = np.isnan(dem)
         if sea.any():
             sea &= ~covered(self.tile, groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ _DRY_LAND = (4, 5)
 """Vegetation, bare ground."""
 _OBSCURED_TABLE = np.isin(np.arange(256), _OBSCURED).astype(np.float32)
 """By class: 1 where it is obscured."""
+_LAND_TABLE = np.isin(np.arange(256), _DRY_LAND)
+"""By class: whether it is dry land."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ class View:
     obscured: NDArray[np.bool_]
     land: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def clear(self) -> float:
         """Share of the tile that is seen without clouds, 0 to 1."""
-        return float((self.seen & ~self.obscured).mean())
+        return np.count_nonzero(self.seen & ~self.obscured) / self.seen.size
 
 
 def nothing_seen(tile: Tile) -> View:
@@ -65,7 +68,9 @@ def joined(view: View, tile: Tile, scene: Scene, classes: Patch) -> View:
     if clouds.any():
         # The largest of the pixels under a tile's pixel: one cloud among them spoils their mean.
         obscured = onto(tile, replace(planes, values=clouds[None]), "max")[0] > 0.0
-    kind = np.nan_to_num(nearest(tile, planes)[0]).astype(np.uint8)
+    found = nearest(tile, planes)[0]
+    found[np.isnan(found)] = 0.0
+    kind = found.astype(np.uint8)
     new = (kind != 0) & ~view.seen
     if not new.any():
         return view
@@ -73,7 +78,7 @@ def joined(view: View, tile: Tile, scene: Scene, classes: Patch) -> View:
         (*view.scenes, scene),
         view.seen | new,
         np.where(new, obscured, view.obscured),
-        np.where(new, np.isin(kind, _DRY_LAND), view.land),
+        np.where(new, _LAND_TABLE[kind], view.land),
     )
 
 
@@ -86,14 +91,17 @@ def reflectance(tile: Tile, patches: list[Patch], bands: tuple[Asset, ...]) -> F
         bands: say what the numbers mean.
     """
     planes = stacked(patches)
-    for number, band in enumerate(bands):
+    for numbers, band in zip(planes.values, bands):
         if band.nodata is not None:
-            planes.values[number][planes.values[number] == band.nodata] = np.nan
-    numbers = resampled(tile, planes).astype(np.float64)
-    scales = np.array([band.scale for band in bands])[:, None, None]
-    offsets = np.array([band.offset for band in bands])[:, None, None]
-    values = numbers * scales + offsets
-    return np.where(np.isnan(values).any(axis=0), np.nan, values).astype(np.float32)
+            numbers[numbers == band.nodata] = np.nan
+    image = resampled(tile, planes)
+    for values, band in zip(image, bands):
+        # In float64, so that a number comes to the reflectance that is nearest to it.
+        values[...] = values.astype(np.float64) * band.scale + band.offset
+    gaps = np.isnan(image.sum(axis=0))
+    if gaps.any():
+        image[:, gaps] = np.nan
+    return image
 
 
 def composite(images: list[FloatArray]) -> FloatArray:
@@ -112,4 +120,6 @@ def composite(images: list[FloatArray]) -> FloatArray:
 
 def masked(image: FloatArray, view: View) -> FloatArray:
     """An image without what is obscured in the view that belongs to it."""
+    if view.clear == 1.0:
+        return image
     return np.where(view.seen & ~view.obscured, image, np.float32(np.nan))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal, osr
+from osgeo import gdal
 
+from imagetodem_qgis.pairs.geography import Affine, in_step, is_same_crs, well_known_text
 from imagetodem_qgis.pairs.source import FloatArray, SourceError, Tile
 from imagetodem_qgis.pairs.stac_planes import Planes
 
@@ -20,8 +20,6 @@ _TOLERANCE = 0.001
 """Pixels by which the warper may take a place wrongly, to be faster."""
 _WHOLE = 0.99
 """Share of a pixel's ground from which it counts as known all over."""
-_ALIGNED = 1e-6
-"""Pixels by which a tile may be out of step with a file whose pixels are taken as they are."""
 _OPTIONS = {
     # One plane's gap is none of another's.
     "average": ["UNIFIED_SRC_NODATA=NO"],
@@ -39,9 +37,9 @@ def resampled(tile: Tile, planes: Planes) -> FloatArray:
     Raises:
         SourceError: there is no way from one CRS to the other.
     """
-    in_step = _in_step(tile, planes)
-    if in_step is not None:
-        return _means(tile, planes, *in_step)
+    steps = in_step(tile, planes.crs, planes.geotransform)
+    if steps is not None:
+        return _means(tile, planes, *steps)
     if planes.ratio < _AVERAGED_FROM:
         return onto(tile, planes, "cubic")
     values = onto(tile, planes, "average")
@@ -55,17 +53,19 @@ def resampled(tile: Tile, planes: Planes) -> FloatArray:
 
 def nearest(tile: Tile, planes: Planes) -> FloatArray:
     """The planes' pixel under each centre of a tile's, (planes, size, size); NaN where there is none."""
-    if not _same_crs(planes.crs, tile.crs):
+    if not is_same_crs(planes.crs, tile.crs):
         return onto(tile, planes, "near")
     x, a, _, y, _, e = planes.geotransform
     steps = (np.arange(tile.size) + 0.5) * tile.resolution
     columns = np.floor((tile.origin_x + steps - x) / a).astype(int)
     rows = np.floor((tile.origin_y - steps - y) / e).astype(int)
     answer: FloatArray = np.full((len(planes.values), tile.size, tile.size), np.nan, np.float32)
-    there = [(index >= 0) & (index < end) for index, end in zip((rows, columns), planes.values.shape[1:])]
-    answer[:, there[0][:, None] & there[1]] = planes.values[
-        :, rows[there[0]][:, None], columns[there[1]]
-    ].reshape(len(planes.values), -1)
+    # A grid's places follow each other: those with a pixel are one run of rows and one of columns.
+    down, across = (
+        slice(*np.searchsorted(index, (0, end)))
+        for index, end in zip((rows, columns), planes.values.shape[1:])
+    )
+    answer[:, down, across] = planes.values[:, rows[down]][:, :, columns[across]]
     return answer
 
 
@@ -81,32 +81,28 @@ def onto(tile: Tile, planes: Planes, method: str) -> FloatArray:
         SourceError: there is no way from one CRS to the other.
     """
     count, rows, columns = planes.values.shape
-    source = gdal.GetDriverByName("MEM").Create("", columns, rows, count, gdal.GDT_Float32)
-    source.SetGeoTransform(planes.geotransform)
-    source.SetProjection(planes.crs)
-    for number in range(count):
-        source.GetRasterBand(number + 1).WriteArray(planes.values[number])
+    source = _grid(planes.crs, planes.geotransform, count, rows, columns)
+    target = _grid(tile.crs, tile.geotransform, count, tile.size, tile.size)
+    for number in range(1, count + 1):
+        source.GetRasterBand(number).WriteArray(planes.values[number - 1])
+        # What the warper does not reach stays as it is.
+        target.GetRasterBand(number).Fill(np.nan)
+    # GDAL is twice as fast where it need not look for gaps, be it in the source or in the target.
+    gaps = {"srcNodata": "nan", "dstNodata": "nan"} if np.isnan(planes.values).any() else {}
     try:
-        result = gdal.Warp(
-            "",
+        done = gdal.Warp(
+            target,
             source,
-            format="MEM",
-            dstSRS=tile.crs,
-            outputBounds=tile.bounds,
-            width=tile.size,
-            height=tile.size,
             resampleAlg=method,
             errorThreshold=_TOLERANCE,
-            # GDAL is twice as fast where it need not look for gaps.
-            srcNodata="nan" if np.isnan(planes.values).any() else None,
-            dstNodata="nan",
             warpOptions=_OPTIONS.get(method, []),
+            **gaps,
         )
     except RuntimeError:
-        result = None
-    if result is None:
+        done = None
+    if not done:
         raise SourceError(f"tile {tile.id}: its pixels cannot be brought to {tile.crs}")
-    values: FloatArray = result.ReadAsArray().reshape(count, tile.size, tile.size)
+    values: FloatArray = target.ReadAsArray().reshape(count, tile.size, tile.size)
     return values
 
 
@@ -119,25 +115,11 @@ def covered(tile: Tile, all_planes: Sequence[Planes]) -> NDArray[np.bool_]:
     return answer
 
 
-@lru_cache(maxsize=64)
-def _same_crs(first: str, second: str) -> bool:
-    references = [osr.SpatialReference(), osr.SpatialReference()]
-    for reference, text in zip(references, (first, second)):
-        reference.SetFromUserInput(text)
-    return bool(references[0].IsSame(references[1]))
-
-
-def _in_step(tile: Tile, planes: Planes) -> tuple[int, int, int] | None:
-    """How many pixels of the planes lie along one of the tile's, and the column and row at which it begins;
-    ``None`` where the grids are not in step."""
-    x, a, _, y, _, e = planes.geotransform
-    if not _same_crs(planes.crs, tile.crs):
-        return None
-    numbers = (tile.resolution / a, -tile.resolution / e, (tile.origin_x - x) / a, (tile.origin_y - y) / e)
-    times, down, column, row = (round(number) for number in numbers)
-    if times != down or times < 1 or any(abs(number - round(number)) > _ALIGNED for number in numbers):
-        return None
-    return times, column, row
+def _grid(crs: str, geotransform: Affine, count: int, rows: int, columns: int) -> gdal.Dataset:
+    grid = gdal.GetDriverByName("MEM").Create("", columns, rows, count, gdal.GDT_Float32)
+    grid.SetGeoTransform(geotransform)
+    grid.SetProjection(well_known_text(crs))
+    return grid
 
 
 def _means(tile: Tile, planes: Planes, times: int, column: int, row: int) -> FloatArray:
@@ -149,6 +131,8 @@ def _means(tile: Tile, planes: Planes, times: int, column: int, row: int) -> Flo
     if any(before + after):
         rims = ((0, 0), (before[0], after[0]), (before[1], after[1]))
         part = np.pad(part, rims, constant_values=np.nan)[:, :side, :side]
+    if times == 1:
+        return part
     sums = sum(part[:, step::times] for step in range(1, times)) + part[:, ::times]
     sums = sum(sums[:, :, step::times] for step in range(1, times)) + sums[:, :, ::times]
     means: FloatArray = sums / np.float32(times * times)

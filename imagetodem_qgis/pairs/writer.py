@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
-from imagetodem_qgis.pairs.geography import reference
+from imagetodem_qgis.pairs.geography import well_known_text
 from imagetodem_qgis.pairs.source import FetchedPair, Tile
 from imagetodem_qgis.raster.whole_file import NODATA
 
 IMAGES, DEMS = "images", "dems"
 _PARTIAL = ".partial"
-_STRIP_ROWS = 256
+_STRIP_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class PairWriter:
         gaps = ~np.isfinite(pair.image).all(axis=0)
         if self._type.kind == "f":
             # A pixel that one band lacks has no colour.
-            return np.where(gaps, np.float32(np.nan), pair.image)
+            return np.where(gaps, np.float32(np.nan), pair.image) if gaps.any() else pair.image
         limits = np.iinfo(self._type)
         whole = np.clip(np.rint(np.where(gaps, 0.0, pair.image)), limits.min, limits.max).astype(self._type)
         return np.ma.masked_array(whole, np.broadcast_to(gaps, whole.shape))
@@ -120,14 +120,14 @@ def encoded(
         "COMPRESS=DEFLATE",
         "ZLEVEL=1",
         f"PREDICTOR={_predictor(bands)}",
-        "INTERLEAVE=BAND",
+        "INTERLEAVE=PIXEL",
         f"BLOCKYSIZE={min(tile.size, _STRIP_ROWS)}",
         *(["PHOTOMETRIC=RGB"] if len(bands) == 3 else []),
     ]
     with _internal_masks():
         dataset = gdal.GetDriverByName("GTiff").Create(name, tile.size, tile.size, len(bands), kind, options)
         dataset.SetGeoTransform(tile.geotransform)
-        dataset.SetProjection(reference(tile.crs).ExportToWkt())
+        dataset.SetProjection(well_known_text(tile.crs))
         dataset.SetMetadata(dict(metadata))
         for number, values in enumerate(np.ma.getdata(bands), 1):
             band = dataset.GetRasterBand(number)
@@ -148,11 +148,9 @@ def encoded(
 
 
 def _predictor(bands: NDArray[np.generic]) -> int:
-    """TIFF's: differences of neighbours for whole numbers, of the bytes of floats for heights. Reflectances
-    are multiples of a ten-thousandth, whose bits repeat: they become smaller, in half the time, without."""
-    if bands.dtype.kind != "f":
-        return 2
-    return 3 if len(bands) == 1 else 1
+    """TIFF's: differences of neighbours' numbers, and of the bytes of heights. Reflectances are multiples of
+    a ten-thousandth, of which there are few: as whole numbers they repeat, and so do their differences."""
+    return 3 if bands.dtype.kind == "f" and len(bands) == 1 else 2
 
 
 def _of_image(pair: FetchedPair) -> dict[str, str]:

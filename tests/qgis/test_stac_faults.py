@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from typing import Any, Callable
 
@@ -168,20 +170,19 @@ def test_a_lasting_fault_is_named(kind: str, where: str, named: str, server: Sta
 
 @pytest.mark.parametrize(("kind", "where", "named"), [LASTS[index] for index in (2, 4, 6, 8, 11, 15)])
 def test_a_fault_is_named_also_where_gdal_raises(
-    kind: str, where: str, named: str, server: StacServer, whole: FetchedPair
+    kind: str,
+    where: str,
+    named: str,
+    server: StacServer,
+    whole: FetchedPair,
+    gdal_raises: Callable[[bool], None],
 ) -> None:
-    """As QGIS or another plugin may have set it up to."""
-    before = gdal.GetUseExceptions()
-    gdal.UseExceptions()
-    try:
-        fault = server.fail(kind, where, times=LASTING)
-        with pytest.raises(SourceError, match=named):
-            source(server, [], attempts=2).fetch(TILE, lambda: False)
-        fault.times = 0
-        pair = source(server, []).fetch(TILE, lambda: False)
-    finally:
-        if not before:
-            gdal.DontUseExceptions()
+    gdal_raises(True)
+    fault = server.fail(kind, where, times=LASTING)
+    with pytest.raises(SourceError, match=named):
+        source(server, [], attempts=2).fetch(TILE, lambda: False)
+    fault.times = 0
+    pair = source(server, []).fetch(TILE, lambda: False)
     np.testing.assert_array_equal(pair.image, whole.image)
 
 
@@ -254,24 +255,54 @@ def reached(server: StacServer, where: str) -> Callable[[], bool]:
     return lambda: server.count(where) > 0
 
 
-def test_no_secret_is_told(server: StacServer, capfd: pytest.CaptureFixture[str], qgis_app: Any) -> None:
+@pytest.fixture
+def debugging() -> Iterator[None]:
+    """GDAL tells all that it does, as a user may want it to."""
+    gdal.SetConfigOption("CPL_DEBUG", "ON")
+    yield
+    gdal.SetConfigOption("CPL_DEBUG", None)
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["gdal tells", "gdal raises"])
+def test_no_secret_is_told(
+    raises: bool,
+    server: StacServer,
+    capfd: pytest.CaptureFixture[str],
+    logged: Callable[[], list[str]],
+    gdal_raises: Callable[[bool], None],
+    debugging: None,
+) -> None:
     """Neither in messages nor in errors, in none of QGIS's logs, on no stream."""
-    logged: list[str] = []
-    log = qgis_app.messageLog()
-    log.messageReceived.connect(lambda *parts: logged.append(" ".join(map(str, parts))))
+    gdal_raises(raises)
     said: list[str] = []
     for kind in ("429", "cut", "truncated", "html", "403", "404"):
-        for after in (0, 2):
+        for where, after in (("_green.tif", 0), ("_green.tif", 2), ("/token/", 0)):
             server.faults.clear()
-            server.fail(kind, "_green.tif", after=after, times=LASTING)
-            with pytest.raises(SourceError) as caught:
-                source(server, said, attempts=2).fetch(TILE, lambda: False)
-            said.append(f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}")
+            server.fail(kind, where, after=after, times=LASTING)
+            made = source(server, said, attempts=2)
+            with closing(made), pytest.raises(SourceError) as caught:
+                made.fetch(TILE, lambda: False)
+            said += all_of(caught.value)
     server.faults.clear()
     made = source(server, said)
-    pair = made.fetch(TILE, lambda: False)
+    with closing(made):
+        pair = made.fetch(TILE, lambda: False)
     said += [repr(pair.provenance), repr(made.describe())]
-    told = "\n".join([*said, *logged, *capfd.readouterr()])
+    # QGIS itself logs the addresses of requests for JSON that fail.
+    assert any(line.startswith("Network: ") and "/token/" in line for line in logged())
+    told = "\n".join([*said, *logged(), *capfd.readouterr()])
     assert "B03 of S2A_one" in told
     for secret in ("sig=", "sig%3D", "se=20", "sv=2024", "se%3D"):
         assert secret not in told
+
+
+def all_of(error: BaseException) -> list[str]:
+    """An error as it is printed, with those that it holds, and the same less its traceback."""
+    said = ["".join(traceback.format_exception(type(error), error, error.__traceback__))]
+    held: list[BaseException | None] = [error]
+    while held:
+        one = held.pop()
+        if one is not None:
+            said.append(repr(one))
+            held += [one.__cause__, one.__context__]
+    return said

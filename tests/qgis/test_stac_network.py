@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
@@ -19,9 +19,9 @@ import pytest
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
 from osgeo import gdal
-from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication
-from qgis.PyQt.QtNetwork import QSslCertificate
+from qgis.core import QgsApplication, QgsBlockingNetworkRequest, QgsNetworkAccessManager, QgsSettings
+from qgis.PyQt.QtCore import QCoreApplication, QUrl
+from qgis.PyQt.QtNetwork import QNetworkRequest, QSslCertificate
 
 from imagetodem_qgis.core.retry import BackOff
 from imagetodem_qgis.pairs.source import GLO30, LEAST_CLOUDY, FetchedPair, Query, SourceError
@@ -103,6 +103,28 @@ def test_text_and_files_come_through_the_proxy(
         assert {asked.proxied for asked in server.asked} == {True}
         assert server.count("_red.tif") >= 2
         assert said == []
+
+
+@pytest.fixture
+def kept_on_disk(settings: QgsSettings, tmp_path: Path) -> Iterator[Callable[[], list[bytes]]]:
+    """What QGIS's network keeps in the profile's folder: ``kept_on_disk()`` gives the files' contents."""
+    settings.setValue("cache/directory", str(tmp_path / "cache"))
+    settings.setValue("cache/size", 50 * 1024 * 1024)
+    QgsNetworkAccessManager.instance().setupDefaultProxyAndCache()
+    yield lambda: [file.read_bytes() for file in (tmp_path / "cache").rglob("*.d")]
+    settings.remove("cache")
+    QgsNetworkAccessManager.instance().setupDefaultProxyAndCache()
+
+
+def test_no_token_stays_on_the_disk(world: World, kept_on_disk: Callable[[], list[bytes]]) -> None:
+    with StacServer(world) as server:
+        token = f"{server.address}/api/sas/v1/token/cop-dem-glo-30"
+        request = QgsBlockingNetworkRequest()
+        request.get(QNetworkRequest(QUrl(token)), True)
+        assert any(b"/token/" in content for content in kept_on_disk())
+        fetched(server.root(PLANETARY), [], PLANETARY)
+        assert server.count("/token/") == 3
+    assert kept_on_disk() == []
 
 
 def test_a_proxy_that_wants_a_login_is_named(world: World, settings: QgsSettings) -> None:

@@ -249,7 +249,7 @@ def _scene_item(scene: dict[str, Any], earth_search: bool, files: str) -> dict[s
 def _write(
     path: Path, lattice: Lattice, values: NDArray[Any], nodata: float | None, overviews: str = "AVERAGE"
 ) -> None:
-    """Write a cloud-optimised GeoTIFF."""
+    """Write a cloud-optimised GeoTIFF, compressed as the catalogues' own are."""
     rows, columns = values.shape
     kind = gdal_array.NumericTypeCodeToGDALTypeCode(values.dtype)
     memory = gdal.GetDriverByName("MEM").Create("", columns, rows, 1, kind)
@@ -260,5 +260,5 @@ def _write(
     memory.GetRasterBand(1).WriteArray(values)
     if nodata is not None:
         memory.GetRasterBand(1).SetNoDataValue(nodata)
-    options = [f"BLOCKSIZE={_BLOCK}", "COMPRESS=DEFLATE", f"OVERVIEW_RESAMPLING={overviews}"]
+    options = [f"BLOCKSIZE={_BLOCK}", "COMPRESS=DEFLATE", "PREDICTOR=YES", f"OVERVIEW_RESAMPLING={overviews}"]
     assert gdal.GetDriverByName("COG").CreateCopy(str(path), memory, options=options) is not None

@@ -96,10 +96,10 @@ def fetch_pair(
         )
     scenes = images if is_composite else clearest(images, clear)
     expression = pair(ground, season, elevation, [scene.index for scene in scenes], is_composite)
-    picture = np.empty((ground.size, ground.size), [(name, np.float32) for name in BANDS])
+    made = _Making(ground.size, elevation)
     for row, column, side in windows(ground.size, products.LARGEST_PICTURE):
-        _fill(session, expression, ground, picture, (row, column, side))
-    return _as_pair(picture, elevation, scenes)
+        _fill(session, expression, ground, made, (row, column, side))
+    return Pair(made.image, made.heights, made.sea, tuple(scenes))
 
 
 def clearest(images: Sequence[Scene], clear: dict[str, float | None]) -> list[Scene]:
@@ -123,10 +123,40 @@ def windows(size: int, largest: int) -> Iterator[tuple[int, int, int]]:
             yield row, column, side
 
 
+class _Making:
+    """A pair's pixels, which come in windows."""
+
+    def __init__(self, size: int, elevation: Elevation) -> None:
+        self._elevation = elevation
+        self.image = np.empty((3, size, size), np.float32)
+        self.heights = np.empty((size, size), np.float32)
+        self.sea = np.empty((size, size), bool)
+
+    def put(self, row: int, column: int, part: NDArray[Any]) -> None:
+        """Take a window in, by its first row and column."""
+        place = (slice(row, row + part.shape[0]), slice(column, column + part.shape[1]))
+        for plane, name in zip(self.image, products.COLOURS):
+            # In float64, so that a count comes to the reflectance that is nearest to it.
+            np.multiply(
+                part[name],
+                products.REFLECTANCE,
+                out=plane[place],
+                dtype=np.float64,
+                casting="same_kind",
+            )
+            plane[place][part[name] == UNKNOWN] = np.nan
+        classes, heights = part[CLASS], part[HEIGHT]
+        worth = np.logical_or.reduce([classes == known for known in self._elevation.known])
+        sea = ~worth & ((classes == self._elevation.sea) | (classes < 0))
+        known = worth & (heights != UNKNOWN)
+        self.sea[place] = sea
+        self.heights[place] = np.where(known, heights, np.where(sea, np.float32(0.0), np.float32(np.nan)))
+
+
 def _fill(
-    session: Session, expression: Any, ground: Ground, picture: NDArray[Any], window: tuple[int, int, int]
+    session: Session, expression: str, ground: Ground, made: _Making, window: tuple[int, int, int]
 ) -> None:
-    """Fetch a window into the picture; in quarters where it is too much for the server."""
+    """Fetch a window; in quarters where it is too much for the server."""
     row, column, side = window
     height, width = min(side, ground.size - row), min(side, ground.size - column)
     try:
@@ -137,10 +167,9 @@ def _fill(
         half = math.ceil(side / 2)
         for first_row in range(row, row + height, half):
             for first_column in range(column, column + width, half):
-                _fill(session, expression, ground, picture, (first_row, first_column, half))
+                _fill(session, expression, ground, made, (first_row, first_column, half))
         return
-    for name in BANDS:
-        picture[name][row : row + height, column : column + width] = part[name]
+    made.put(row, column, part)
 
 
 def _grid(ground: Ground, row: int, column: int, height: int, width: int) -> dict[str, Any]:
@@ -156,17 +185,6 @@ def _grid(ground: Ground, row: int, column: int, height: int, width: int) -> dic
         },
         "crsCode": ground.crs,
     }
-
-
-def _as_pair(picture: NDArray[Any], elevation: Elevation, scenes: Sequence[Scene]) -> Pair:
-    counts = np.stack([picture[name] for name in products.COLOURS])
-    # In float64, so that a count comes to the reflectance that is nearest to it.
-    image = np.where(counts == UNKNOWN, np.nan, counts * np.float64(products.REFLECTANCE))
-    classes, heights = picture[CLASS], picture[HEIGHT]
-    sea = ~np.isin(classes, elevation.known) & ((classes == elevation.sea) | (classes < 0))
-    known = np.isin(classes, elevation.known) & (heights != UNKNOWN)
-    heights = np.where(sea, 0.0, np.where(known, heights, np.nan))
-    return Pair(image.astype(np.float32), heights.astype(np.float32), sea, tuple(scenes))
 
 
 def _scene(index: Any, milliseconds: Any, azimuth: Any, zenith: Any, datatake: Any) -> Scene:

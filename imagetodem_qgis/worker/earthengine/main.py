@@ -48,7 +48,7 @@ class Fetcher:
     def __init__(self, order: dict[str, Any]) -> None:
         access = {**order["access"], "back_off": BackOff(**order["access"]["back_off"])}
         season = order["season"]
-        self._session = Session(Access(**access), tell=_log)
+        self._session = Session(Access(**access, authorities=order["authorities"]), tell=_log)
         self._season = Season(
             date.fromisoformat(season["start"]),
             date.fromisoformat(season["end"]),

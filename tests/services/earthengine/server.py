@@ -6,6 +6,7 @@ import io
 import json
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -71,6 +73,8 @@ class EarthEngineServer:
         key: of the only service account that may sign in.
         projects: that are registered.
         delay: seconds that each answer with pixels takes longer than it must.
+        certificate: file with key and certificate, for https.
+        public: scheme and host by which it names itself, as behind a proxy; its address if empty.
 
     Attributes:
         world: what there is; it may change.
@@ -86,6 +90,8 @@ class EarthEngineServer:
         key: Key,
         projects: tuple[str, ...] = (PROJECT,),
         delay: float = 0.0,
+        certificate: Path | None = None,
+        public: str = "",
     ) -> None:
         self.faults, self.requests, self.most_at_once, self.delay = Faults(), [], 0, delay
         self.world, self.sign_in = world, SignIn(key)
@@ -97,6 +103,13 @@ class EarthEngineServer:
         self._stopping = threading.Event()
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.owner = self
+        self._public, self._scheme = public, "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> EarthEngineServer:
@@ -112,7 +125,12 @@ class EarthEngineServer:
     @property
     def address(self) -> str:
         """To give a client."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return self._public or f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """On this computer, where it also answers as a proxy: whatever host a request names."""
+        return int(self._http.server_address[1])
 
     def write_key(self, path: Path) -> Path:
         """Write a key file that this server takes."""
@@ -146,7 +164,7 @@ class EarthEngineServer:
             if "error" in answer:
                 raise HttpError(400, json.dumps(answer))
             return "application/json", json.dumps(answer).encode()
-        if request.path.startswith("/$discovery"):
+        if urlsplit(request.path).path.startswith("/$discovery"):
             return "application/json", self._discovery
         if not self.sign_in.accepts(headers.get("Authorization", "")):
             raise HttpError(401, "Request had invalid authentication credentials.")
@@ -242,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self, body: str) -> None:
         server: EarthEngineServer = self.server.owner  # type: ignore[attr-defined]
-        path = self.path.partition("?")[0]
+        path = urlsplit(self.path).path
         kind, project = self._route(path)
         request = Request(kind, self.path, body)
         with server._lock:
