@@ -3,7 +3,8 @@
 
 Of each scene's true DEM, references of several resolutions are made by averaging. Predict DEM is given each
 of them with each model, and its answer is compared with the true DEM, as are the reference's bicubic
-interpolation and the interpolation that keeps its means, to which a prediction is added.
+interpolation and the interpolation that keeps its means, to which a prediction is added. How far to trust the
+predictions is told as well: which shares of the true errors lie within one and two standard deviations.
 """
 
 from __future__ import annotations
@@ -76,19 +77,30 @@ def rows_of(scene: HeldOutScene, data: Path, models: list[Model], python: Path, 
             reference = _averaged(dem, metres, folder)
             bicubic = _bicubic(reference, dem)
             answers = {"bicubic": bicubic, "means kept": _means_kept(reference, dem, folder)}
+            deviations: dict[str, NDArray[np.float64]] = {}
             for model in models:
-                answers[model.card.name] = _predicted(image, reference, model, scene, python, folder)
+                name = model.card.name
+                answers[name], deviations[name] = _predicted(image, reference, model, scene, python, folder)
             known = np.all([np.isfinite(answer) for answer in (truth, *answers.values())], axis=0)
             for name, answer in answers.items():
                 found = accuracy(
                     np.where(known, answer, np.nan), np.where(known, truth, np.nan), (side, side)
                 )
+                covered = (
+                    _covered((answer - truth)[known], deviations[name][known]) if name in deviations else ""
+                )
                 rows.append(
                     f"| {scene.name}, {side:.0f} m | {metres:.0f} m | {name} | {found.rmse:.3f} | "
-                    f"{found.slope_rmse:.3f} |"
+                    f"{found.slope_rmse:.3f} | {covered} |"
                 )
                 print(rows[-1], flush=True)
     return rows
+
+
+def _covered(errors: NDArray[np.float64], deviations: NDArray[np.float64]) -> str:
+    """Percentages of errors within one and two standard deviations."""
+    ratios = np.abs(errors) / deviations
+    return " / ".join(f"{100.0 * (ratios <= times).mean():.0f}" for times in (1.0, 2.0))
 
 
 def _coarser(path: Path, factor: int, folder: Path) -> Path:
@@ -149,9 +161,10 @@ def _means_kept(reference: Path, dem: Path, folder: Path) -> NDArray[np.float64]
 
 def _predicted(
     image: Path, reference: Path, model: Model, scene: HeldOutScene, python: Path, folder: Path
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights, and one standard deviation of them."""
     opened = Image(str(image))
-    output = folder / "anchored.tif"
+    output, confidence = folder / "anchored.tif", folder / "confidence.tif"
     scratch = Path(tempfile.mkdtemp(dir=folder))
     predict_dem(
         Request(
@@ -165,13 +178,13 @@ def _predicted(
             batch_size=4,
             sun_azimuth=scene.sun_azimuth,
             output=output,
-            confidence=None,
+            confidence=confidence,
             scratch=scratch,
             known=ReferenceHeights(Reference(str(reference))),
         ),
         Quiet(),
     )
-    return _heights(output)
+    return _heights(output), _heights(confidence)
 
 
 def _heights(path: Path) -> NDArray[np.float64]:
@@ -212,7 +225,8 @@ def main() -> None:
         else:
             names = [name for task in (IMAGE_TO_DEM, GUIDED) for name in installed_models(task)]
             models = [open_installed_model(name) for name in names]
-        print("| scene | reference | answer | RMSE (m) | slope RMSE (°) |\n|---|---|---|---|---|")
+        print("| scene | reference | answer | RMSE (m) | slope RMSE (°) | within σ / 2σ (%) |")
+        print("|---|---|---|---|---|---|")
         for scene in SCENES:
             rows_of(scene, options.data / "scenes", models, options.python, Path(folder))
 

@@ -2,9 +2,10 @@
 ``python -m training.calibrate --model FOLDER --data DATA``.
 
 Fits the weights of the predicted standard deviation on the validation split, by the plugin's own course of a
-prediction (tiles, solve, blending), tells how many of the true errors of the test split lie within one and
-two of it, and describes the training images so that images unlike them can be told. The card is written anew
-with both; nothing else in it changes.
+prediction (tiles, solve, blending), without known heights and anchored to references made of the true ones;
+tells how many of the true errors of the test split lie within one and two of it; and describes the training
+images so that images unlike them can be told. The card is written anew with all of it; nothing else in it
+changes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from imagetodem_qgis.core.card import CARD_FILE, parse_card
-from imagetodem_qgis.core.confidence import CONFIDENCE
+from imagetodem_qgis.core.confidence import ANCHORED, CONFIDENCE
 from imagetodem_qgis.core.likeness import INPUT_STATISTICS
 from training.data.cache import PairCache
 from training.data.sources import open_source
 from training.evaluation.area import Area, area_of, held_out_mosaics, tiles_of
-from training.evaluation.confidence import coverage, doubts_of, fitted_weights
+from training.evaluation.confidence import (
+    ANCHORED_WEIGHTS,
+    Doubts,
+    anchored_doubts_of,
+    coverage,
+    doubts_of,
+    fitted_weights,
+)
 from training.evaluation.likeness import input_statistics
 
 _PAIRS = 400
@@ -42,16 +50,26 @@ def calibrate(model: Path, data: Path, mosaics: int) -> dict[str, Any]:
         ValueError: there is too little to tell them from.
     """
     card = parse_card((model / CARD_FILE).read_text(encoding="utf-8"))
-    doubts = {
-        split: doubts_of(model, _some(list(held_out_mosaics(data, split, card.tile_size)), mosaics))
+    areas = {
+        split: _some(list(held_out_mosaics(data, split, card.tile_size)), mosaics)
         for split in ("validation", "test")
     }
+    doubts = {split: doubts_of(model, found) for split, found in areas.items()}
     weights = fitted_weights(doubts["validation"])
-    within = {split: coverage(found, weights) for split, found in doubts.items() if found}
+    anchored = {split: anchored_doubts_of(model, found, weights) for split, found in areas.items()}
+    anchored_weights = fitted_weights(anchored["validation"], ANCHORED_WEIGHTS, by_area=True)
     return {
-        CONFIDENCE: {**weights, "within": within},
+        CONFIDENCE: {
+            **weights,
+            "within": _within(doubts, weights),
+            ANCHORED: {**anchored_weights, "within": _within(anchored, anchored_weights)},
+        },
         INPUT_STATISTICS: input_statistics(_training_tiles(data, card.tile_size), card.stretch),
     }
+
+
+def _within(doubts: Mapping[str, list[Doubts]], weights: Mapping[str, float]) -> dict[str, Any]:
+    return {split: coverage(found, weights) for split, found in doubts.items() if found}
 
 
 def write_entries(model: Path, entries: dict[str, Any]) -> None:

@@ -24,10 +24,10 @@ from qgis.core import (
 from imagetodem_qgis.algorithms.evaluation_inputs import control_points, opened_dem, polygons
 from imagetodem_qgis.algorithms.inputs import Parameters, Refusal, advanced, check_destination
 from imagetodem_qgis.algorithms.known_heights import CONTROL_POINTS, HEIGHT_FIELD, REFERENCE
+from imagetodem_qgis.core.height_values import FOOT, METRE, SURVEY_FOOT
 from imagetodem_qgis.evaluation.ground import common_grid
 from imagetodem_qgis.evaluation.request import ALIGNMENTS, Request
 from imagetodem_qgis.raster.errors import RasterError
-from imagetodem_qgis.raster.height_band import FOOT, METRE, SURVEY_FOOT
 from imagetodem_qgis.runtime.interpreter import SETUP_ADVICE, InterpreterError, find_interpreter
 from imagetodem_qgis.runtime.profiles import TRAIN
 from imagetodem_qgis.runtime.settings import python_setting

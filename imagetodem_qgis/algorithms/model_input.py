@@ -12,9 +12,11 @@ from imagetodem_qgis.core.card import DEM_TO_IMAGE, GUIDED, IMAGE_TO_DEM
 from imagetodem_qgis.runtime.models import (
     Model,
     ModelError,
+    guided_models,
     installed_models,
     open_installed_model,
     open_model_file,
+    suitable_model,
 )
 
 AUTOMATIC = "automatic"
@@ -23,7 +25,7 @@ AUTOMATIC = "automatic"
 def model_choices() -> list[str]:
     """What the parameter for an installed model offers: the choice by what is known, then each model that
     predicts a DEM."""
-    return [AUTOMATIC, *installed_models(IMAGE_TO_DEM), *_guided_models()]
+    return [AUTOMATIC, *installed_models(IMAGE_TO_DEM), *guided_models()]
 
 
 def opened_model(
@@ -46,7 +48,9 @@ def opened_model(
             model = open_model_file(Path(path), scratch)
         else:
             asked = algorithm.parameterAsEnumString(parameters, name, context) or AUTOMATIC
-            model = open_installed_model(asked if asked != AUTOMATIC else _suitable(parameters))
+            model = open_installed_model(
+                asked if asked != AUTOMATIC else suitable_model(bool(parameters.get(REFERENCE)))
+            )
     except ModelError as error:
         raise Refusal(chosen, str(error)) from error
     _check(model, chosen, parameters)
@@ -70,17 +74,3 @@ def _check(model: Model, chosen: str, parameters: Parameters) -> None:
             f"the heights of '{card.name}' have no unit: leave this empty, and bring the DEM to known "
             "heights with 'Anchor DEM to known heights', method 'shift and scale'",
         )
-
-
-def _suitable(parameters: Parameters) -> str:
-    guided = _guided_models() if parameters.get(REFERENCE) else []
-    models = guided or installed_models(IMAGE_TO_DEM)
-    if not models:
-        raise ModelError("no model is installed: give one with MODEL_FILE")
-    return models[0]
-
-
-def _guided_models() -> list[str]:
-    """A model whose card cannot be read is offered among the others already."""
-    others = installed_models(IMAGE_TO_DEM)
-    return [name for name in installed_models(GUIDED) if name not in others]

@@ -31,7 +31,7 @@ from imagetodem_qgis.algorithms.known_heights import HELP as _KNOWN_HELP
 from imagetodem_qgis.algorithms.known_heights import known_height_parameters, known_heights
 from imagetodem_qgis.algorithms.model_input import AUTOMATIC, model_choices, opened_model
 from imagetodem_qgis.core.card import CardError
-from imagetodem_qgis.core.confidence import doubt_of
+from imagetodem_qgis.core.confidence import anchored_doubt_of, doubt_of
 from imagetodem_qgis.prediction.request import Request
 from imagetodem_qgis.runtime.interpreter import find_interpreter, require_engine
 from imagetodem_qgis.runtime.models import Model, ModelError
@@ -172,6 +172,7 @@ def request_of(
 def _check_doubt(model: Model) -> None:
     try:
         doubt_of(model.card)
+        anchored_doubt_of(model.card)
     except CardError as error:
         raise Refusal(CONFIDENCE, f"{error}: install the model again, or leave this empty") from error
 

@@ -16,7 +16,7 @@ from imagetodem_qgis.core.cells import CellGrid, cell_grid
 from imagetodem_qgis.core.levelling import level
 from imagetodem_qgis.core.spline import ThinPlate
 from imagetodem_qgis.core.tiling import Window, blocks
-from imagetodem_qgis.prediction.request import Cancelled, Listener
+from imagetodem_qgis.prediction.request import Listener, going_on
 from imagetodem_qgis.raster.cache import small_block_cache
 from imagetodem_qgis.raster.dem import Dem, HeightReader
 from imagetodem_qgis.raster.errors import RasterError
@@ -97,7 +97,7 @@ def anchor_dem(request: AnchorRequest, listener: Listener) -> AnchorResult:
         grid = request.dem.grid
         reader = request.dem.reader(grid.window(), grid.rows, grid.columns)
         if isinstance(request.known, ReferenceHeights):
-            reference = request.known.reference.on(grid, request.scratch)
+            reference = request.known.reference.on(grid, request.scratch, going_on(listener))
             step = _towards_reference(request, reference, reader, listener)
             return AnchorResult(_write(request, reader, step, listener, reference), [])
         residuals, step = _towards_points(request, request.known, reader)
@@ -111,9 +111,10 @@ def _towards_reference(
     grid = request.dem.grid
     cell = max(_LEAST_CELL, reference.cell)
     if request.method == LOW_FREQUENCIES:
-        replacement = Replacement(cell_grid(grid.rows, grid.columns, cell), reference.read, request.scratch)
+        cells_of_all = cell_grid(grid.rows, grid.columns, cell)
+        replacement = Replacement(cells_of_all, reference.read, request.scratch, go_on=going_on(listener))
         for cells, pixels in replacement.windows():
-            _go_on(listener)
+            going_on(listener)()
             replacement.gather(cells, pixels, reader.read(pixels))
         replacement.finish()
         return replacement.apply
@@ -121,7 +122,7 @@ def _towards_reference(
     parts = []
     cells_of_all = cell_grid(grid.rows, grid.columns, cell)
     for cells, pixels in cells_of_all.windows(BLOCK):
-        _go_on(listener)
+        going_on(listener)()
         parts.append(_means(cells_of_all, cells, pixels, reader.read(pixels), reference.read(pixels)))
     samples = np.concatenate(parts)
     if not len(samples):
@@ -207,7 +208,7 @@ def _write(
     metadata = {"IMAGETODEM_ANCHORS": anchors, "IMAGETODEM_UNIT": "m"}
     with SurfaceWriter(request.output, grid, "m", "height", metadata) as writer:
         for number, window in enumerate(windows):
-            _go_on(listener)
+            going_on(listener)()
             heights = step(window, reader.read(window))
             writer.write(window, heights)
             if reference is not None:
@@ -216,8 +217,3 @@ def _write(
                 squares, count = squares + float(difference @ difference), count + len(difference)
             listener.progress(100.0 * (number + 1) / len(windows))
     return float(np.sqrt(squares / count)) if count else float("nan")
-
-
-def _go_on(listener: Listener) -> None:
-    if listener.is_cancelled():
-        raise Cancelled()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imagetodem_qgis.anchoring.doubt import factor_of_points
 from imagetodem_qgis.core.grid import PixelGrid
-from imagetodem_qgis.core.surface import AnchorObservation, PlacedTile
+from imagetodem_qgis.core.observations import AnchorObservation
+from imagetodem_qgis.core.surface import PlacedTile
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.prediction.blending import Blends, SurfaceBlock
 from imagetodem_qgis.prediction.frame import Frame
-from imagetodem_qgis.prediction.request import Listener, Request
+from imagetodem_qgis.prediction.request import Cancelled, Listener, Request
 from imagetodem_qgis.raster.errors import RasterError
 
 FloatArray = NDArray[np.float32]
 
-_LEAST_WEIGHT = 1e-3
+_LEAST_WEIGHT = 0.05
+"""Of a point: at the raster's border, where all tiles end, it tells as much as elsewhere."""
+_MOST_POINTS = 500
+"""That the standard deviations are compared with; as many evenly chosen ones where there are more."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,24 @@ class ControlPoints:
         """Their number and the layer's name."""
         return f"{len(self.places)} control points of {self.name}"
 
-    def over(self, request: Request, frame: Frame, scratch: Path) -> PointAnchoring:
+    def over(
+        self, request: Request, frame: Frame, scratch: Path, go_on: Callable[[], None]
+    ) -> PointAnchoring:
         """The points over a prediction's frame.
 
         Raises:
-            RasterError: none lies on it.
+            RasterError: none lies where the image is known.
         """
-        return PointAnchoring(on_grid(self.places, frame.work), frame)
+        work = frame.work
+        reader = request.image.reader(request.window, work.rows, work.columns)
+        points = []
+        for point in on_grid(self.places, work):
+            go_on()
+            if reader.read_valid(_pixel_at(point, work.rows, work.columns)).all():
+                points.append(point)
+        if not points:
+            raise RasterError("none of the points lies where the image is known (CONTROL_POINTS)")
+        return PointAnchoring(np.array(points), frame, request.confidence is not None)
 
 
 def on_grid(places: NDArray[np.float64], grid: PixelGrid) -> NDArray[np.float64]:
@@ -88,11 +104,22 @@ def interpolated(values: NDArray[np.floating], row: float, column: float) -> flo
     return float(upper + (row - top) * (lower - upper))
 
 
-class PointAnchoring:
-    """See :class:`imagetodem_qgis.prediction.anchors.Anchoring`."""
+def _pixel_at(point: NDArray[np.float64], rows: int, columns: int) -> Window:
+    column, row = round(float(point[0])), round(float(point[1]))
+    return Window(min(max(row, 0), rows - 1), min(max(column, 0), columns - 1), 1, 1)
 
-    def __init__(self, points: NDArray[np.float64], frame: Frame) -> None:
-        self._points, self._frame = points, frame
+
+class PointAnchoring:
+    """See :class:`imagetodem_qgis.prediction.anchors.Anchoring`.
+
+    Args:
+        points: (n, 3), as :func:`on_grid` gives them.
+        frame: of the prediction.
+        spread: whether standard deviations are wanted.
+    """
+
+    def __init__(self, points: NDArray[np.float64], frame: Frame, spread: bool) -> None:
+        self._points, self._frame, self._spread = points, frame, spread
 
     @property
     def cell(self) -> float:
@@ -120,14 +147,33 @@ class PointAnchoring:
         for column, row, known in self._inside(tile.window):
             row, column = row - tile.window.row, column - tile.window.column
             height = interpolated(heights, row, column)
-            weight = float(interpolated(tile.weights, row, column))
-            if np.isfinite(height) and weight > _LEAST_WEIGHT:
+            if np.isfinite(height):
+                weight = max(_LEAST_WEIGHT, float(interpolated(tile.weights, row, column)))
                 seen.append(AnchorObservation(index, height, known / self._frame.scale, variance / weight))
         return seen
 
     def anchored(self, blends: Blends, listener: Listener) -> Blends:
         """The surface as it is, whose tiles' levels are the points' already; tells how far it is off."""
-        return _Compared(blends, self, listener)
+        factor = self._factor(blends, listener) if self._spread else 1.0
+        return _Compared(blends, self, factor, listener)
+
+    def _factor(self, blends: Blends, listener: Listener) -> float:
+        """What the standard deviations are multiplied with, by what is left at the points."""
+        chosen = self._points[:: -(-len(self._points) // _MOST_POINTS)]
+        whole = self._frame.work.window()
+        windows = [
+            Window(max(0, int(row)), max(0, int(column)), 2, 2).intersection(whole)
+            for column, row, _ in chosen
+        ]
+        residuals, deviations = [], []
+        for (window, block), (column, row, known) in zip(blends.over(windows), chosen):
+            if listener.is_cancelled():
+                raise Cancelled()
+            if block.spread is not None:
+                place = row - window.row, column - window.column
+                residuals.append(interpolated(block.heights, *place) - known)
+                deviations.append(interpolated(block.spread, *place))
+        return factor_of_points(np.array(residuals), np.array(deviations))
 
     def residuals(self, window: Window, heights: FloatArray) -> list[float]:
         """Surface less known height at the points of a window, where the surface is known."""
@@ -138,7 +184,11 @@ class PointAnchoring:
         return [residual for residual in found if np.isfinite(residual)]
 
     def _inside(self, window: Window) -> NDArray[np.float64]:
-        column, row = np.round(self._points[:, 0]), np.round(self._points[:, 1])
+        work = self._frame.work
+        column, row = (
+            np.clip(np.round(self._points[:, axis]), 0, side - 1)
+            for axis, side in ((0, work.columns), (1, work.rows))
+        )
         inside = (column >= window.column) & (column < window.column + window.columns)
         inside &= (row >= window.row) & (row < window.row + window.rows)
         return self._points[inside]
@@ -147,14 +197,17 @@ class PointAnchoring:
 class _Compared:
     """Blocks that are compared with the points as they pass; see :class:`Blends`."""
 
-    def __init__(self, blends: Blends, anchoring: PointAnchoring, listener: Listener) -> None:
-        self._blends, self._anchoring, self._listener = blends, anchoring, listener
+    def __init__(self, blends: Blends, anchoring: PointAnchoring, factor: float, listener: Listener) -> None:
+        self._blends, self._anchoring, self._factor = blends, anchoring, factor
+        self._listener = listener
 
     def over(self, windows: Sequence[Window]) -> Iterator[tuple[Window, SurfaceBlock]]:
         """See :class:`Blends`."""
         residuals: list[float] = []
         for window, block in self._blends.over(windows):
             residuals += self._anchoring.residuals(window, block.heights)
+            if block.spread is not None:
+                block = block._replace(spread=block.spread * np.float32(self._factor))
             yield window, block
         if residuals:
             rmse = float(np.sqrt(np.mean(np.square(residuals))))

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagetodem_qgis.anchoring.doubt import ReferenceDoubt
 from imagetodem_qgis.anchoring.replacement import OF_DETAIL, OF_RELIEF, Replacement
 from imagetodem_qgis.core.card import COARSE_DEM
 from imagetodem_qgis.core.cells import cell_grid
-from imagetodem_qgis.core.surface import AnchorObservation, PlacedTile
+from imagetodem_qgis.core.confidence import anchored_doubt_of
+from imagetodem_qgis.core.observations import AnchorObservation
+from imagetodem_qgis.core.surface import PlacedTile
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.prediction.blending import Blends, SurfaceBlock
 from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.request import Cancelled, Listener, Request
-from imagetodem_qgis.raster.reference import Reference
-from imagetodem_qgis.raster.reference_grid import ReferenceOnGrid
+from imagetodem_qgis.raster.reference_grid import HeightsOnGrid, OpenedReference
 
 FloatArray = NDArray[np.float32]
 
@@ -38,7 +40,7 @@ class ReferenceHeights:
         reference: likewise.
     """
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: OpenedReference) -> None:
         self.reference = reference
 
     def identity(self) -> Any:
@@ -51,13 +53,16 @@ class ReferenceHeights:
         """Its file's name."""
         return f"reference {Path(self.reference.path).name}"
 
-    def over(self, request: Request, frame: Frame, scratch: Path) -> ReferenceAnchoring:
+    def over(
+        self, request: Request, frame: Frame, scratch: Path, go_on: Callable[[], None]
+    ) -> ReferenceAnchoring:
         """The reference over a prediction's frame.
 
         Raises:
             RasterError: it cannot be read, or does not reach the frame.
         """
-        return ReferenceAnchoring(self.reference.on(frame.work, scratch), request, frame, scratch)
+        heights = self.reference.on(frame.work, scratch, go_on)
+        return ReferenceAnchoring(heights, request, frame, scratch, go_on)
 
 
 class ReferenceAnchoring:
@@ -67,8 +72,16 @@ class ReferenceAnchoring:
     relief, of which the share that fits the reference is taken.
     """
 
-    def __init__(self, heights: ReferenceOnGrid, request: Request, frame: Frame, scratch: Path) -> None:
+    def __init__(
+        self,
+        heights: HeightsOnGrid,
+        request: Request,
+        frame: Frame,
+        scratch: Path,
+        go_on: Callable[[], None],
+    ) -> None:
         self._heights, self._request, self._frame, self._scratch = heights, request, frame, scratch
+        self._go_on = go_on
         self._is_guided = COARSE_DEM in request.model.card.inputs
 
     @property
@@ -104,7 +117,13 @@ class ReferenceAnchoring:
         work = self._frame.work
         cells = cell_grid(work.rows, work.columns, max(_LEAST_CELL, self._heights.cell))
         agreement = OF_DETAIL if self._is_guided else OF_RELIEF
-        replacement = Replacement(cells, self.known, self._scratch, agreement)
+        replacement = Replacement(cells, self.known, self._scratch, agreement, self._go_on)
+        doubt = None
+        if self._request.confidence is not None:
+            weights = anchored_doubt_of(self._request.model.card)
+            doubt = ReferenceDoubt(
+                cells, self._heights.read, self._scratch, weights, not self._is_guided, self._go_on
+            )
         windows = replacement.windows()
         reader = self._request.image.reader(self._request.window, work.rows, work.columns)
         for (of_cells, _), (pixels, block) in zip(windows, blends.over([pixels for _, pixels in windows])):
@@ -112,10 +131,14 @@ class ReferenceAnchoring:
                 raise Cancelled()
             block.heights[~reader.read_valid(pixels)] = np.nan
             replacement.gather(of_cells, pixels, block.heights)
+            if doubt is not None:
+                doubt.gather(of_cells, pixels)
         replacement.choose_share()
         replacement.finish()
+        if doubt is not None:
+            doubt.finish()
         self._tell(replacement, listener)
-        return _Replaced(blends, replacement, self._heights.read_plain if self._is_guided else None)
+        return _Replaced(blends, replacement, doubt, self._heights.read_plain if self._is_guided else None)
 
     def _tell(self, replacement: Replacement, listener: Listener) -> None:
         metres = self._heights.cell * self._frame.gsd
@@ -139,13 +162,22 @@ class ReferenceAnchoring:
 class _Replaced:
     """Blocks whose low frequencies are the reference's; see :class:`Blends`."""
 
-    def __init__(self, blends: Blends, replacement: Replacement, base: object) -> None:
-        self._blends, self._replacement, self._base = blends, replacement, base
+    def __init__(
+        self,
+        blends: Blends,
+        replacement: Replacement,
+        doubt: ReferenceDoubt | None,
+        base: Callable[[Window], FloatArray] | None,
+    ) -> None:
+        self._blends, self._replacement, self._doubt, self._base = blends, replacement, doubt, base
 
     def over(self, windows: Sequence[Window]) -> Iterator[tuple[Window, SurfaceBlock]]:
         """See :class:`Blends`."""
         for window, block in self._blends.over(windows):
             heights = self._replacement.apply(window, block.heights)
-            if callable(self._base):
+            if self._base is not None:
                 heights += self._base(window)
-            yield window, SurfaceBlock(heights, block.spread)
+            spread = block.spread
+            if self._doubt is not None and spread is not None:
+                spread = self._doubt.apply(window, spread)
+            yield window, SurfaceBlock(heights, spread)

@@ -14,18 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.anchoring.cell_store import CellStore
-from imagetodem_qgis.core.cells import REACH, CellGrid, mean_preserving
+from imagetodem_qgis.core.cells import LEAST_KNOWN, REACH, CellGrid, departures, mean_preserving
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.raster.errors import RasterError
+from imagetodem_qgis.raster.plane_file import PlaneFile
 
 FloatArray = NDArray[np.float32]
 Heights = Callable[[Window], FloatArray]
 
 BLOCK = 1024
 _TARGET, _SURFACE, _WHOLE_TARGET, _INSIDE = range(4)
-_LEAST_KNOWN = 0.5
-"""Share of a cell's pixels that must be known."""
 
 
 class Agreement(NamedTuple):
@@ -59,16 +57,22 @@ class Replacement:
         known: known heights of a window of pixels, in the surface's unit, NaN in holes.
         scratch: an existing folder for a temporary file.
         agreement: what the surface shows; of detail, none of the known heights' own is added to it.
+        go_on: called again and again by what takes long; may raise to end it.
 
     Attributes:
         share: of the surface's detail that is added.
     """
 
     def __init__(
-        self, cells: CellGrid, known: Heights, scratch: Path, agreement: Agreement = OF_RELIEF
+        self,
+        cells: CellGrid,
+        known: Heights,
+        scratch: Path,
+        agreement: Agreement = OF_RELIEF,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
-        self._cells, self._known, self._agreement = cells, known, agreement
-        self._store = CellStore(scratch / "cells.tif", cells.down, cells.across, 4)
+        self._cells, self._known, self._agreement, self._go_on = cells, known, agreement, go_on
+        self._store = PlaneFile(scratch, cells.down, cells.across, 4)
         self.share = 1.0
 
     def windows(self) -> list[tuple[Window, Window]]:
@@ -88,9 +92,9 @@ class Replacement:
         size = self._cells.sums(np.ones(known.shape), cells)
         counts = self._cells.sums(both, cells)
         with np.errstate(invalid="ignore", divide="ignore"):
-            enough = np.where(counts >= _LEAST_KNOWN * size, 1.0 / counts, np.nan)
+            enough = np.where(counts >= LEAST_KNOWN * size, 1.0 / counts, np.nan)
             whole_counts = self._cells.sums(there, cells)
-            whole = np.where(whole_counts >= _LEAST_KNOWN * size, 1.0 / whole_counts, np.nan)
+            whole = np.where(whole_counts >= LEAST_KNOWN * size, 1.0 / whole_counts, np.nan)
         self._store.put(_TARGET, cells, self._cells.sums(np.where(both, known, 0.0), cells) * enough)
         self._store.put(_SURFACE, cells, self._cells.sums(np.where(both, surface, 0.0), cells) * enough)
         self._store.put(_WHOLE_TARGET, cells, self._cells.sums(np.where(there, known, 0.0), cells) * whole)
@@ -108,7 +112,7 @@ class Replacement:
         product = square = of_known = count = 0.0
         for _, wide in self._wide_windows():
             surface, known = (
-                _departure(self._store.get(plane, wide).astype(np.float64)) for plane in (_SURFACE, _TARGET)
+                departures(self._store.get(plane, wide).astype(np.float64)) for plane in (_SURFACE, _TARGET)
             )
             both = np.isfinite(surface) & np.isfinite(known)
             product += float(surface[both] @ known[both])
@@ -139,8 +143,8 @@ class Replacement:
             self._store.put(_TARGET, window, _least_around(inside)[window.within(wide)])
         if not found:
             raise RasterError("the known heights and the surface have no pixel in common")
-        self._store.fill(_SURFACE)
-        self._store.fill(_WHOLE_TARGET)
+        self._store.bridge(_SURFACE, self._go_on)
+        self._store.bridge(_WHOLE_TARGET, self._go_on)
 
     def apply(self, pixels: Window, surface: FloatArray) -> FloatArray:
         """The surface of a window with its low frequencies replaced, (rows, columns) float32."""
@@ -167,17 +171,8 @@ class Replacement:
     def _wide_windows(self) -> Iterable[tuple[Window, Window]]:
         whole = Window(0, 0, self._cells.down, self._cells.across)
         for window in blocks(whole.rows, whole.columns, BLOCK):
+            self._go_on()
             yield window, window.widened(1).intersection(whole)
-
-
-def _departure(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Differences of cells, all but the outermost, from the means of their 3 × 3 neighbourhoods."""
-    rows, columns = means.shape
-    around = np.zeros((max(0, rows - 2), max(0, columns - 2)))
-    for down in range(3):
-        for right in range(3):
-            around += means[down : down + around.shape[0], right : right + around.shape[1]]
-    return np.asarray(means[1:-1, 1:-1] - around / 9.0)
 
 
 def _least_around(values: FloatArray) -> FloatArray:

@@ -22,6 +22,10 @@ BEYOND = 0.5
 """Share of the slope with which values go on beyond the outermost ones: on DEMs of the validation split it is
 nearer to what is there than none or all of it, at cells of 3, 8 and 33 pixels alike."""
 
+LEAST_KNOWN = 0.25
+"""Share of a cell's pixels that must be known: a reference's pixel, however it lies to the cells, fills so
+much of one."""
+
 REACH = 6
 """Cells on which a node that keeps means depends on each side."""
 
@@ -140,6 +144,23 @@ def mean_preserving(means: FloatArray) -> FloatArray:
     for _ in range(3):
         nodes = nodes + (means - _means_of_cubic(nodes))
     return nodes
+
+
+def departures(means: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Differences of cells, all but the outermost, from the means of their 3 × 3 neighbourhoods.
+
+    Args:
+        means: (rows, columns), NaN where unknown.
+
+    Returns:
+        (rows - 2, columns - 2), NaN where one of the nine is unknown; empty for fewer than three cells.
+    """
+    rows, columns = means.shape
+    around = np.zeros((max(0, rows - 2), max(0, columns - 2)))
+    for down in range(3):
+        for right in range(3):
+            around += means[down : down + around.shape[0], right : right + around.shape[1]]
+    return np.asarray(means[1:-1, 1:-1] - around / 9.0)
 
 
 def _interpolation(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import CardError, ModelCard
+from imagetodem_qgis.core.card import GUIDED, CardError, ModelCard
 
 CONFIDENCE = "confidence"
 """Key of a card: the weights of :class:`Doubt` as they were fitted on held-out ground."""
+ANCHORED = "anchored"
+"""Key within it: those of :class:`AnchoredDoubt`."""
 
 _LAPLACE_VARIANCE = 2.0
 """Variance of a Laplace distribution of scale 1."""
@@ -41,6 +44,36 @@ class Doubt:
     calibrated: bool = True
 
 
+@dataclass(frozen=True)
+class AnchoredDoubt:
+    """Weights of the squares that make up an anchored height's variance; ``docs/surface.md`` derives them.
+
+    Attributes:
+        prediction: of the variance of the prediction before it is anchored.
+        reference: of the variance that the reference's relief has at its next finer octave.
+    """
+
+    prediction: float
+    reference: float
+
+
+_OF_RELIEF, _OF_DETAIL = AnchoredDoubt(0.0, 1.4), AnchoredDoubt(0.2, 0.7)
+"""What the shipped models' weights are about."""
+
+
+def anchored_doubt_of(card: ModelCard) -> AnchoredDoubt:
+    """The weights that a model's card names for surfaces that are anchored to a reference.
+
+    Raises:
+        CardError: they are not numbers from 0 up.
+    """
+    given: Any = card.content.get(CONFIDENCE)
+    given = given.get(ANCHORED) if isinstance(given, dict) else None
+    if given is None:
+        return _OF_DETAIL if card.task == GUIDED else _OF_RELIEF
+    return AnchoredDoubt(*_weights(given, ("prediction", "reference")))
+
+
 def doubt_of(card: ModelCard) -> Doubt:
     """The weights that a model's card names; without any, those of independent errors of the stated sizes.
 
@@ -50,14 +83,18 @@ def doubt_of(card: ModelCard) -> Doubt:
     given: Any = card.content.get(CONFIDENCE)
     if given is None:
         return Doubt(_LAPLACE_VARIANCE * card.spread_factor**2, 1.0, 1.0, calibrated=False)
+    spread, copies, overlaps, floor = _weights(given, ("spread", "copies", "overlaps", "floor"))
+    return Doubt(spread, copies, overlaps, floor)
+
+
+def _weights(given: Any, keys: Sequence[str]) -> list[float]:
     try:
-        weights = [float(given[key]) for key in ("spread", "copies", "overlaps", "floor")]
+        weights = [float(given[key]) for key in keys]
     except (TypeError, KeyError, ValueError) as error:
         raise CardError(f"model.json has a wrong value for '{CONFIDENCE}': {given!r}") from error
     if not all(np.isfinite(weights)) or min(weights) < 0.0:
         raise CardError(f"model.json has a wrong value for '{CONFIDENCE}': {given!r}")
-    spread, copies, overlaps, floor = weights
-    return Doubt(spread, copies, overlaps, floor)
+    return weights
 
 
 def tile_deviation(

@@ -8,12 +8,12 @@ of them together (``imagetodem_qgis/worker/solve.py``), and the tiles, brought t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagetodem_qgis.core.observations import OverlapObservation
 from imagetodem_qgis.core.tiling import Window
 
 FloatArray = NDArray[np.float32]
@@ -28,50 +28,6 @@ _FAR = 3.0
 
 GAINS = "gains"
 """Key of a card: true where the scale of the model's heights differs from tile to tile."""
-
-
-@dataclass(frozen=True)
-class OverlapObservation:
-    """What an overlap tells of two tiles' levels, by its pixels' robust moments.
-
-    Attributes:
-        first: index of a tile.
-        second: index of another.
-        first_mean: mean of the first tile's heights in the overlap, in the network's unit.
-        second_mean: of the second's.
-        first_deviation: standard deviation of the first tile's heights in the overlap.
-        second_deviation: of the second's.
-        correlation: of the two.
-        variance: of the difference of the two.
-        places: independent places that these come from.
-    """
-
-    first: int
-    second: int
-    first_mean: float
-    second_mean: float
-    first_deviation: float
-    second_deviation: float
-    correlation: float
-    variance: float
-    places: float
-
-
-@dataclass(frozen=True)
-class AnchorObservation:
-    """What a known height tells of a tile's level.
-
-    Attributes:
-        tile: its index.
-        height: of the tile there, in the network's unit.
-        known: height that it ought to have, in the same unit.
-        variance: of their difference once the tile is at its level.
-    """
-
-    tile: int
-    height: float
-    known: float
-    variance: float
 
 
 @dataclass(frozen=True)
@@ -148,20 +104,6 @@ def observe_overlap(first: int, one: PlacedTile, second: int, other: PlacedTile)
         covariance / product if product > 0.0 else 0.0,
         max(0.0, variance + other_variance - 2.0 * covariance),
         total * step**2 / _PLACE,
-    )
-
-
-def observation_arrays(
-    overlaps: Sequence[OverlapObservation], anchors: Sequence[AnchorObservation]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Observations as the solve takes them: ``pairs``, ``overlaps``, ``anchored`` and ``anchors`` of
-    :func:`imagetodem_qgis.worker.solve.solve_levels`."""
-    seen, known = [astuple(one) for one in overlaps], [astuple(one) for one in anchors]
-    return (
-        np.array([one[:2] for one in seen], np.int64).reshape(-1, 2),
-        np.array([one[2:] for one in seen], np.float64).reshape(-1, 7),
-        np.array([one[0] for one in known], np.int64),
-        np.array([one[1:] for one in known], np.float64).reshape(-1, 3),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from imagetodem_qgis.core.height_values import FOOT
 from imagetodem_qgis.evaluation.request import NONE, Evaluation, RasterComparison
 from imagetodem_qgis.raster.elevation import Elevation
-from imagetodem_qgis.raster.height_band import FOOT
 
 _FEET_WITHIN = 0.03
 _CLEAR = 0.9

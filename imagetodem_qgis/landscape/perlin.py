@@ -16,8 +16,8 @@ from imagetodem_qgis.core.noise_grid import Axis
 from imagetodem_qgis.core.terrain import Terrain
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.landscape.threads import in_threads
+from imagetodem_qgis.prediction.disk import check_space
 from imagetodem_qgis.prediction.request import Cancelled, Listener
-from imagetodem_qgis.prediction.store import check_space
 from imagetodem_qgis.raster.cache import small_block_cache
 from imagetodem_qgis.raster.grid import Grid
 from imagetodem_qgis.raster.writer import SurfaceWriter

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.surface import AnchorObservation, PlacedTile
+from imagetodem_qgis.core.observations import AnchorObservation
+from imagetodem_qgis.core.surface import PlacedTile
 from imagetodem_qgis.core.tiling import Window
 
 if TYPE_CHECKING:
@@ -43,8 +45,14 @@ class KnownHeights(Protocol):
     def describe(self) -> str:
         """What they are, in words."""
 
-    def over(self, request: Request, frame: Frame, scratch: Path) -> Anchoring:
+    def over(self, request: Request, frame: Frame, scratch: Path, go_on: Callable[[], None]) -> Anchoring:
         """The known heights over a prediction's frame.
+
+        Args:
+            request: of the prediction.
+            frame: of it.
+            scratch: an existing folder for temporary files.
+            go_on: called again and again by what takes long; may raise to end it.
 
         Raises:
             RasterError: they cannot be read, or do not reach the frame.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from imagetodem_qgis.prediction.disk import check_space, size
 from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.pace import USUAL_BATCH
 from imagetodem_qgis.prediction.request import Listener, Request
-from imagetodem_qgis.prediction.store import check_space, record_size
+from imagetodem_qgis.prediction.store import record_size
 
 _BYTES = 4
 _OVERVIEWS = 4.0 / 3.0
@@ -85,8 +86,3 @@ def duration(seconds: float) -> str:
     if seconds < 3600.0:
         return f"{round(seconds / 60.0)} min"
     return f"{int(seconds // 3600)} h {round(seconds % 3600 / 60.0):02d} min"
-
-
-def size(count: float) -> str:
-    """A number of bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -40,7 +41,7 @@ class Journal:
         text = json.dumps(entry, separators=(",", ":")).encode(_ENCODING)
         line = b"%08x %s\n" % (zlib.crc32(text), text)
         if self._file.write(line) != len(line):
-            raise OSError(f"{self._file.name} cannot be written: the disk may be full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
     def entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The whole entries in the order in which they were added, up to the first that is not whole, each

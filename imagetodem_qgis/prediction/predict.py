@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from imagetodem_qgis.prediction.disk import full_disks_told
 from imagetodem_qgis.prediction.frame import frame_of
 from imagetodem_qgis.prediction.record import identity
 from imagetodem_qgis.prediction.request import Listener, Request, Result
@@ -30,6 +31,7 @@ def predict_dem(request: Request, listener: Listener) -> Result:
     frame = frame_of(request, listener)
     with ExitStack() as stack:
         stack.enter_context(small_block_cache())
+        stack.enter_context(full_disks_told(request.output.parent, request.scratch))
         kept = stack.enter_context(unfinished(request.output, identity(request)))
         worker = stack.enter_context(WorkerClient(request.interpreter, listener.is_cancelled, listener.log))
         return run_prediction(request, frame, kept, worker, GdalRasters(), listener)

@@ -38,8 +38,9 @@ class ColourImage(Protocol):
     def grid(self) -> PixelGrid:
         """All its pixels."""
 
-    def sample(self) -> NDArray[Any]:
-        """Known pixels from all over the image, (n, 3)."""
+    def sample(self, go_on: Callable[[], None]) -> NDArray[Any]:
+        """Known pixels from all over the image, (n, 3); ``go_on`` is called again and again, and may raise
+        to end it."""
 
     def reader(self, window: Window, rows: int, columns: int) -> Reader:
         """A reader of a window of the image, resampled to rows × columns pixels."""

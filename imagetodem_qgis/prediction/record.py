@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from imagetodem_qgis.core.observations import AnchorObservation, OverlapObservation
 from imagetodem_qgis.core.stretch import Stretch
-from imagetodem_qgis.core.surface import AnchorObservation, OverlapObservation
 from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.request import Request
 

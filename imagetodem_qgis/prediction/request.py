@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,3 +86,17 @@ class Result:
     minimum: float
     maximum: float
     unit: str
+
+
+def going_on(listener: Listener) -> Callable[[], None]:
+    """What work that takes long calls again and again.
+
+    Raises:
+        Cancelled: (when called) the user cancelled.
+    """
+
+    def go_on() -> None:
+        if listener.is_cancelled():
+            raise Cancelled()
+
+    return go_on

@@ -19,7 +19,7 @@ from imagetodem_qgis.prediction.planes import TilePlanes
 from imagetodem_qgis.prediction.progress import Share
 from imagetodem_qgis.prediction.rasters import ColourImage, Rasters
 from imagetodem_qgis.prediction.record import recipe
-from imagetodem_qgis.prediction.request import Listener, Request, Result
+from imagetodem_qgis.prediction.request import Listener, Request, Result, going_on
 from imagetodem_qgis.prediction.store import TileStore
 from imagetodem_qgis.prediction.tiles import Asked, TileRun
 from imagetodem_qgis.prediction.unfinished import Unfinished
@@ -53,28 +53,29 @@ def run_prediction(
     spread = request.confidence is not None
     copies = TileCopies(card, spread)
     check_disk(request, frame, kept.folder)
-    # The worker loads the model while the image is sampled.
+    # The worker loads the model while the image is looked at.
     worker.send(opening(request))
-    stretch = stretch_of(image, request)
-    opened = worker.receive().header
+    stretch = stretch_of(image, request, listener)
     with ExitStack() as stack:
         store = stack.enter_context(
             TileStore(plan, blending_weights(card.tile_size, plan.overlap), kept.folder, spread)
         )
         reader = image.reader(request.window, frame.work.rows, frame.work.columns)
-        anchoring = request.known.over(request, frame, request.scratch) if request.known else None
+        known, go_on = request.known, going_on(listener)
+        anchoring = known.over(request, frame, request.scratch, go_on) if known is not None else None
         planes = TilePlanes(frame, card, stretch, anchoring)
         answers = Answers(frame, card, copies, spread)
         run = TileRun(plan, planes, copies, answers, reader, store, anchoring)
         warn_if_unlike(frame, card, stretch, reader, listener)
         run.take_up(listener)
         _say_what_is_kept(kept, store, listener)
+        opened = worker.receive().header
         left = len(plan) - len(store)
         say_cost(request, frame, opened, left * len(copies), kept.folder, listener)
-        pace = Pace(left, request.batch_size, request.engine == "onnxruntime")
+        pace = Pace(left, request.batch_size, request.engine == "onnxruntime", opened["lanes"])
         run.run(worker, pace, Share(listener, 0.0, _SHARE_OF_TILES))
         with_gains = bool(card.content.get(GAINS, False))
-        levels = solve_levels(worker, run.observations, run.anchors, run.areas, with_gains)
+        levels = solve_levels(worker, run.observations, run.anchors, run.areas, with_gains, listener)
         blending: Blends = Blending(frame, card, store, levels, spread)
         if anchoring is not None:
             blending = anchoring.anchored(blending, listener)
@@ -84,14 +85,15 @@ def run_prediction(
         return Result(len(store), *extremes, frame.unit)
 
 
-def stretch_of(image: ColourImage, request: Request) -> Stretch:
+def stretch_of(image: ColourImage, request: Request, listener: Listener) -> Stretch:
     """The contrast stretch of a whole image by the model's recipe.
 
     Raises:
+        Cancelled: the user cancelled.
         RasterError: it holds no known pixel.
     """
     recipe = request.model.card.stretch
-    samples = image.sample()
+    samples = image.sample(going_on(listener))
     if len(samples) == 0:
         raise RasterError(f"{image.path} holds no known pixel (INPUT): all of it is nodata or masked")
     return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)

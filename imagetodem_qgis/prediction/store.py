@@ -3,8 +3,8 @@ a run that was cut off finds there what it had done."""
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -121,7 +121,7 @@ class TileStore:
         record = np.ascontiguousarray(planes, np.float32)
         self._file.seek(self._kept * self._record_size())
         if self._file.write(record.data) != record.nbytes:
-            raise OSError(f"{self._file.name} cannot be written: the disk may be full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), _DATA_FILE)
         self._journal.add(
             {"tile": index, "place": self._kept, "checksum": zlib.crc32(record.data), "remarks": remarks}
         )
@@ -159,17 +159,3 @@ def record_size(plan: TilePlan, with_spread: bool) -> int:
     """Bytes that a tile takes in the store."""
     pixels = min(plan.tile_size, plan.rows) * min(plan.tile_size, plan.columns)
     return pixels * 4 * (2 if with_spread else 1)
-
-
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse before work starts where a disk cannot hold what is to come.
-
-    Raises:
-        OSError: the folder's disk has less than ``needed`` bytes free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            f"{what} needs about {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free: "
-            "make room, or predict a smaller EXTENT"
-        )

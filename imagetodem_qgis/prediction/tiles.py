@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.surface import AnchorObservation, OverlapObservation, PlacedTile, observe_overlap
+from imagetodem_qgis.core.observations import AnchorObservation, Observations, OverlapObservation, numbers_of
+from imagetodem_qgis.core.surface import PlacedTile, observe_overlap
 from imagetodem_qgis.core.tiling import TilePlan
 from imagetodem_qgis.prediction.anchors import Anchoring
 from imagetodem_qgis.prediction.answers import AnswerError, Answers
@@ -81,8 +82,7 @@ class TileRun:
     ) -> None:
         self._plan, self._planes, self._copies, self._answers = plan, planes, copies, answers
         self._reader, self._store, self._anchoring = reader, store, anchoring
-        self.observations: list[OverlapObservation] = []
-        self.anchors: list[AnchorObservation] = []
+        self.observations, self.anchors = Observations(OverlapObservation), Observations(AnchorObservation)
         self.areas = np.zeros(len(plan))
 
     def take_up(self, listener: Listener) -> None:
@@ -93,8 +93,8 @@ class TileRun:
         """
         for index, remarks in self._store.replay(listener.is_cancelled):
             self.areas[index] = remarks[_AREA]
-            self.observations += [OverlapObservation(*values) for values in remarks[_OVERLAPS]]
-            self.anchors += [AnchorObservation(*values) for values in remarks[_ANCHORS]]
+            self.observations.add(remarks[_OVERLAPS])
+            self.anchors.add(remarks[_ANCHORS])
         if listener.is_cancelled():
             raise Cancelled()
 
@@ -121,7 +121,8 @@ class TileRun:
             batch = list(islice(inputs, setting.batch))
             if batch:
                 shown = [copy for tile in batch for copy in self._copies.of(tile.planes)]
-                worker.send({"type": "predict", "threads": setting.threads}, [np.stack(shown)])
+                asked = {"type": "predict", "lanes": setting.lanes, "threads": setting.threads}
+                worker.send(asked, [np.stack(shown)])
                 under_way.append((setting, batch))
             if not under_way:
                 return
@@ -160,12 +161,13 @@ class TileRun:
         heights, spread = self._answers.of(window, tile.planes, answers, tile.valid, tile.is_flat)
         weights = self._store.weights[: window.rows, : window.columns] * tile.valid
         placed = PlacedTile(window, heights, weights)
-        observed = observed_overlaps(self._plan, index, placed, self._store)
-        anchors = self._anchoring.observe(index, placed) if self._anchoring is not None else []
+        observed = numbers_of(observed_overlaps(self._plan, index, placed, self._store))
+        known = self._anchoring.observe(index, placed) if self._anchoring is not None else []
+        anchors = numbers_of(known)
         self.areas[index] = tile.valid.sum()
-        self.observations += observed
-        self.anchors += anchors
-        remarks = {_AREA: self.areas[index], _OVERLAPS: _values(observed), _ANCHORS: _values(anchors)}
+        self.observations.add(observed)
+        self.anchors.add(anchors)
+        remarks = {_AREA: self.areas[index], _OVERLAPS: observed, _ANCHORS: anchors}
         self._store.put(index, heights, spread, remarks)
 
 
@@ -179,10 +181,6 @@ def observed_overlaps(
         if neighbour in store
     ]
     return [one for one in seen if one is not None]
-
-
-def _values(observations: Sequence[object]) -> list[list[Any]]:
-    return [list(vars(one).values()) for one in observations]
 
 
 def _is_flat(values: NDArray[Any], valid: NDArray[np.bool_]) -> bool:

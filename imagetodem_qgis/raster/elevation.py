@@ -8,17 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, osr
 
+from imagetodem_qgis.core.height_values import HIGHEST, LOWEST, METRE, USUAL_FILLS
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.raster.grid import Grid
-from imagetodem_qgis.raster.height_band import (
-    HIGHEST,
-    LOWEST,
-    METRE,
-    USUAL_FILLS,
-    HeightBand,
-    height_band,
-)
+from imagetodem_qgis.raster.height_band import HeightBand, height_band
 from imagetodem_qgis.raster.image import open_raster, read_band
 
 _PIXELS = ("pixel", "pixels")

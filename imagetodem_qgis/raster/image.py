@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,11 +104,16 @@ class Image:
             raise RasterError(f"{self.path} cannot be resampled: {gdal.GetLastErrorMsg()}")
         return BandReader(colours, (1, 2, 3), masks=masks, nodata_from=(self._dataset, self.bands))
 
-    def sample(self) -> NDArray[np.generic]:
+    def sample(self, go_on: Callable[[], None] = lambda: None) -> NDArray[np.generic]:
         """Known pixels from all over the image, (n, 3): all of a small image, evenly spread windows of a
-        large one."""
+        large one.
+
+        Args:
+            go_on: called before each window; what it raises ends this.
+        """
         parts = []
         for window in sample_windows(self.grid.rows, self.grid.columns):
+            go_on()
             values, valid = self.read(window)
             parts.append(values[valid])
         return np.concatenate(parts)

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
-from osgeo import gdal
+from numpy.typing import NDArray
+from osgeo import gdal, osr
 
-from imagetodem_qgis.core.grid import PixelGrid
+from imagetodem_qgis.core.grid import PixelGrid, Vector
+from imagetodem_qgis.core.height_values import METRE
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.raster.errors import RasterError
-from imagetodem_qgis.raster.height_band import METRE, height_band
+from imagetodem_qgis.raster.grid import Grid
+from imagetodem_qgis.raster.height_band import HeightBand, height_band
 from imagetodem_qgis.raster.image import open_raster, read_band
-from imagetodem_qgis.raster.reference_grid import ReferenceOnGrid
+from imagetodem_qgis.raster.reference_grid import (
+    BLOCK,
+    MARGIN,
+    OTHERWISE,
+    UNKNOWN,
+    USUAL_NODATA,
+    ReferenceOnGrid,
+    Transform,
+    Warped,
+    check_known,
+    pixels_under,
+)
 
-_USUAL_NODATA = {gdal.GDT_Int16: -32768.0}
-_OTHERWISE = -9999.0
-_MARGIN = 8
-_BLOCK = 1024
-_EDGE_PLACES = 21
+FloatArray = NDArray[np.float32]
+
+_OPTIONS = ["TILED=YES", "COMPRESS=DEFLATE", "BIGTIFF=IF_SAFER"]
 
 
 class Reference:
@@ -39,91 +53,137 @@ class Reference:
         self.path = path
         self._dataset = open_raster(path)
         self._heights = height_band(self._dataset, path)
-        if not self._dataset.GetProjection() or self._dataset.GetGeoTransform(can_return_null=True) is None:
+        transform = self._dataset.GetGeoTransform(can_return_null=True)
+        if not self._dataset.GetProjection() or transform is None:
             raise RasterError(f"{path} has no coordinate reference system: assign one first")
+        columns, rows = self._dataset.RasterXSize, self._dataset.RasterYSize
+        self._grid = Grid(columns, rows, tuple(transform), self._dataset.GetProjection())
 
-    def on(self, grid: PixelGrid, scratch: Path) -> ReferenceOnGrid:
-        """The reference on a grid.
+    def on(self, grid: PixelGrid, scratch: Path, go_on: Callable[[], None] = lambda: None) -> ReferenceOnGrid:
+        """See :class:`imagetodem_qgis.raster.reference_grid.OpenedReference`."""
+        ways = (_transform(grid.crs, self._grid.crs), _transform(self._grid.crs, grid.crs))
+        under, cell = pixels_under(grid, self._grid, self.path, *ways)
+        whole = self._grid.window()
+        pixels = _Pixels(self._heights, self._grid, under.widened(MARGIN).intersection(whole))
+        check_known(pixels, under.intersection(whole), self.path, go_on)
+        return ReferenceOnGrid(pixels, whole, under, grid, cell, scratch, go_on)
 
-        Args:
-            grid: with a reference system.
-            scratch: an existing folder for temporary files.
 
-        Raises:
-            RasterError: they do not overlap, or no height is known there.
-        """
-        window, cell = self._window_of(grid)
-        crop = gdal.Translate(
+class _Pixels:
+    """See :class:`imagetodem_qgis.raster.reference_grid.ReferencePixels`."""
+
+    def __init__(self, heights: HeightBand, grid: Grid, crop: Window) -> None:
+        self._heights, self._grid = heights, grid
+        declared = heights.band.GetNoDataValue()
+        kind = gdal.GetDataTypeName(heights.band.DataType).lower()
+        self._crop = gdal.Translate(
             "",
-            self._dataset,
+            heights.dataset,
             format="VRT",
             bandList=[1],
-            srcWin=[window.column, window.row, window.columns, window.rows],
+            srcWin=[crop.column, crop.row, crop.columns, crop.rows],
             outputType=gdal.GDT_Float32,
-            noData=self._nodata(),
+            noData=float(declared) if declared is not None else USUAL_NODATA.get(kind, OTHERWISE),
         )
-        self._check_known(crop)
-        metres = self._heights.metres or METRE
-        scale, offset = self._heights.scale * metres, self._heights.offset * metres
-        return ReferenceOnGrid(crop, grid, cell, scratch, (scale, offset))
 
-    def _nodata(self) -> float:
+    def read(self, window: Window) -> FloatArray:
+        """See :class:`imagetodem_qgis.raster.reference_grid.ReferencePixels`."""
+        place = (window.column, window.row, window.columns, window.rows)
         band = self._heights.band
-        given = band.GetNoDataValue()
-        # Many DEMs have such voids without saying so.
-        return float(given) if given is not None else _USUAL_NODATA.get(band.DataType, _OTHERWISE)
+        return self._heights.in_metres(read_band(band, place), read_band(band.GetMaskBand(), place))
 
-    def _window_of(self, grid: PixelGrid) -> tuple[Window, float]:
-        """The reference's pixels that a grid needs, and the side of one of them in the grid's pixels."""
-        target = gdal.GetDriverByName("MEM").Create("", grid.columns, grid.rows, 0)
-        target.SetGeoTransform(grid.geotransform)
-        target.SetProjection(grid.crs)
+    def warped(self, grid: PixelGrid, algorithm: str) -> FloatArray:
+        """See :class:`imagetodem_qgis.raster.reference_grid.Warped`."""
+        metres = self._heights.metres or METRE
+        heights = _warped(self._crop, grid, algorithm)
+        heights *= np.float32(self._heights.scale * metres)
+        heights += np.float32(self._heights.offset * metres)
+        return heights
+
+    def beside(self, path: Path, window: Window, values: Callable[[Window], FloatArray]) -> Warped:
+        """See :class:`imagetodem_qgis.raster.reference_grid.ReferencePixels`."""
+        grid = self._grid.cropped(window)
         gdal.ErrorReset()
-        try:
-            transformer = gdal.Transformer(self._dataset, target, [])
-        except RuntimeError:
-            transformer = None
-        if transformer is None or transformer.this is None:
-            raise RasterError(f"the reference system of {self.path} does not lead to the image's")
-        shares = np.linspace(0.0, 1.0, _EDGE_PLACES)
-        places = [
-            _transformed(transformer, True, x * grid.columns, y * grid.rows) for x in shares for y in shares
-        ]
-        found = np.array([place for place in places if place is not None])
-        whole = Window(0, 0, self._dataset.RasterYSize, self._dataset.RasterXSize)
-        if len(found) == 0:
-            raise RasterError(f"{self.path} does not reach the image")
-        left, top = (math.floor(value) for value in found.min(axis=0))
-        right, bottom = (math.ceil(value) for value in found.max(axis=0))
-        reached = Window(top, left, bottom - top, right - left)
-        if reached.intersection(whole).is_empty():
-            raise RasterError(f"{self.path} does not overlap the image: give one that covers it")
-        window = reached.widened(_MARGIN).intersection(whole)
-        return window, _side(transformer, *np.median(found, axis=0))
-
-    def _check_known(self, crop: gdal.Dataset) -> None:
-        mask = crop.GetRasterBand(1).GetMaskBand()
-        rows, columns = crop.RasterYSize, crop.RasterXSize
-        for window in blocks(rows, columns, 4 * _BLOCK):
-            if read_band(mask, (window.column, window.row, window.columns, window.rows)).any():
-                return
-        raise RasterError(f"{self.path} knows no height where the image lies: all of it is nodata there")
+        copy = gdal.GetDriverByName("GTiff").Create(
+            str(path), window.columns, window.rows, 1, gdal.GDT_Float32, _OPTIONS
+        )
+        if copy is None:
+            raise RasterError(f"a temporary file cannot be written: {gdal.GetLastErrorMsg()}")
+        copy.SetGeoTransform(grid.geotransform)
+        copy.SetProjection(grid.crs)
+        band = copy.GetRasterBand(1)
+        band.SetNoDataValue(UNKNOWN)
+        for part in blocks(window.rows, window.columns, BLOCK):
+            found = values(
+                Window(window.row + part.row, window.column + part.column, part.rows, part.columns)
+            )
+            written = np.where(np.isfinite(found), found, np.float32(UNKNOWN))
+            if band.WriteArray(written, part.column, part.row) != 0:
+                raise RasterError(f"a temporary file cannot be written: {gdal.GetLastErrorMsg()}")
+        copy.FlushCache()
+        return _Copy(copy)
 
 
-def _transformed(
-    transformer: gdal.Transformer, backwards: bool, column: float, row: float
-) -> tuple[float, float] | None:
+class _Copy:
+    """See :class:`imagetodem_qgis.raster.reference_grid.Warped`."""
+
+    def __init__(self, dataset: gdal.Dataset) -> None:
+        self._dataset = dataset
+
+    def warped(self, grid: PixelGrid, algorithm: str) -> FloatArray:
+        """See :class:`imagetodem_qgis.raster.reference_grid.Warped`."""
+        return _warped(self._dataset, grid, algorithm)
+
+
+def _warped(source: gdal.Dataset, grid: PixelGrid, algorithm: str) -> FloatArray:
+    target = gdal.GetDriverByName("MEM").Create("", grid.columns, grid.rows, 1, gdal.GDT_Float32)
+    target.SetGeoTransform(grid.geotransform)
+    target.SetProjection(grid.crs)
+    band = target.GetRasterBand(1)
+    band.SetNoDataValue(UNKNOWN)
+    band.Fill(UNKNOWN)
+    gdal.ErrorReset()
     try:
-        done, place = transformer.TransformPoint(int(backwards), float(column), float(row))
+        # Overviews may be anything but means.
+        done = gdal.Warp(target, source, resampleAlg=algorithm, multithread=False, overviewLevel="NONE")
     except RuntimeError:
-        return None
-    return (place[0], place[1]) if done and np.isfinite(place[:2]).all() else None
+        done = None
+    if not done:
+        raise RasterError(f"the reference cannot be read: {gdal.GetLastErrorMsg()}")
+    heights = read_band(band, (0, 0, grid.columns, grid.rows)).astype(np.float32)
+    heights[heights == np.float32(UNKNOWN)] = np.nan
+    return heights
 
 
-def _side(transformer: gdal.Transformer, column: float, row: float) -> float:
-    """Side, in pixels of the other grid, of the square that has the area of one of the reference's pixels."""
-    corners = [_transformed(transformer, False, column + x, row + y) for x, y in ((0, 0), (1, 0), (0, 1))]
-    if any(corner is None for corner in corners):
-        raise RasterError("the reference's pixels have no size in the image's reference system")
-    (x, y), (right_x, right_y), (down_x, down_y) = corners  # type: ignore[misc]
-    return math.sqrt(abs((right_x - x) * (down_y - y) - (right_y - y) * (down_x - x)))
+def _transform(source: str, target: str) -> Transform:
+    """The way from one reference system to another.
+
+    Raises:
+        RasterError: there is none.
+    """
+    references = []
+    for text in (source, target):
+        reference = osr.SpatialReference()
+        reference.SetFromUserInput(text)
+        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        references.append(reference)
+    gdal.ErrorReset()
+    try:
+        transformation = osr.CoordinateTransformation(*references)
+        usable = transformation is not None and getattr(transformation, "this", None) is not None
+    except RuntimeError:
+        usable = False
+    if not usable:
+        raise RasterError("there is no way from the reference's reference system to the image's")
+
+    def transformed(places: Sequence[Vector]) -> list[Vector]:
+        found = []
+        for x, y in places:
+            try:
+                place = transformation.TransformPoint(x, y)[:2]
+            except RuntimeError:
+                place = (math.inf, math.inf)
+            found.append((float(place[0]), float(place[1])))
+        return found
+
+    return transformed

@@ -1,61 +1,140 @@
-"""A reference DEM resampled to a grid, window by window."""
+"""A reference DEM resampled to a grid, window by window, whatever library reads it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal
 
 from imagetodem_qgis.core.cells import BEYOND, mean_preserving
-from imagetodem_qgis.core.grid import PixelGrid
+from imagetodem_qgis.core.grid import PixelGrid, Vector
+from imagetodem_qgis.core.membrane import bridged
 from imagetodem_qgis.core.tiling import Window, blocks
-from imagetodem_qgis.core.voids import fill_voids
 from imagetodem_qgis.raster.errors import RasterError
-from imagetodem_qgis.raster.image import read_band
+from imagetodem_qgis.raster.plane_file import PlaneFile
 
 FloatArray = NDArray[np.float32]
+Transform = Callable[[Sequence[Vector]], "list[Vector]"]
+"""Takes map coordinates from one reference system to another; infinite where there is no way."""
 
-_UNKNOWN = -32768.0
-"""Nodata of the copies made here, below all heights."""
+BLOCK = 1024
+"""Side of the windows in which a reference is worked through."""
+USUAL_NODATA = {"int16": -32768.0}
+OTHERWISE = -9999.0
+"""Voids of DEMs that have them without saying so."""
+UNKNOWN = -32768.0
+"""Nodata of copies of a reference, below all heights."""
 _COARSER = 1.5
 """Pixels of the grid from which a pixel is a mean over an area, to be interpolated between."""
-_BLOCK = 1024
-_MARGIN = 8
-"""Pixels around a block on which its nodes depend."""
+MARGIN = 8
+"""Pixels around others on which these depend."""
 _RIM = 3
 """Pixels beyond known ones that interpolation there looks at."""
-_FILLED_REACH = 200
-"""Pixels of the reference from which a hole is filled."""
+_PLACES = 21
+"""Along each side of a grid, that are looked up in the reference."""
 _DIRECTIONS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
-_OPTIONS = ["TILED=YES", "COMPRESS=DEFLATE", "BIGTIFF=IF_SAFER"]
+
+
+class Warped(Protocol):
+    """Pixels that can be brought to a grid."""
+
+    def warped(self, grid: PixelGrid, algorithm: str) -> FloatArray:
+        """Values on a grid by ``cubic``, ``average`` or ``near``: (rows, columns) float32, NaN where
+        unknown."""
+
+
+class ReferencePixels(Warped, Protocol):
+    """The pixels of a reference."""
+
+    def read(self, window: Window) -> FloatArray:
+        """Heights of a window in metres, (rows, columns) float32, NaN where unknown."""
+
+    def beside(self, path: Path, window: Window, values: Callable[[Window], FloatArray]) -> Warped:
+        """A raster with pixels like the reference's.
+
+        Args:
+            path: of its file.
+            window: its pixels, which may reach beyond the reference.
+            values: gives (rows, columns) float32 of a part of the window, NaN where unknown.
+        """
+
+
+class HeightsOnGrid(Protocol):
+    """A reference on a grid; see :class:`ReferenceOnGrid`."""
+
+    @property
+    def cell(self) -> float:
+        """Side of one of the reference's pixels in pixels of the grid."""
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether a pixel of the reference is larger than one of the grid."""
+
+    def read(self, window: Window) -> FloatArray:
+        """Heights in metres whose means over the reference's pixels are the reference's own: (rows, columns)
+        float32, NaN where unknown."""
+
+    def read_plain(self, window: Window) -> FloatArray:
+        """Heights in metres by cubic convolution through the reference's pixels, known everywhere."""
+
+
+class OpenedReference(Protocol):
+    """A DEM that a reference can be made of."""
+
+    @property
+    def path(self) -> str:
+        """Of the DEM."""
+
+    def on(self, grid: PixelGrid, scratch: Path, go_on: Callable[[], None]) -> ReferenceOnGrid:
+        """The reference on a grid.
+
+        Args:
+            grid: with a reference system.
+            scratch: an existing folder for temporary files.
+            go_on: called again and again by what takes long; may raise to end it.
+
+        Raises:
+            RasterError: they do not overlap, or no height is known there.
+        """
 
 
 class ReferenceOnGrid:
-    """A reference brought to a grid; see :meth:`imagetodem_qgis.raster.reference.Reference.on`.
+    """A reference brought to a grid.
 
     A coarse one is interpolated by cubic convolution, a finer one averaged.
 
     Args:
-        crop: the reference's pixels that the grid needs.
+        pixels: of the reference.
+        whole: all of them.
+        under: those under the grid, which may reach beyond.
         grid: likewise.
         cell: side of one of the reference's pixels in pixels of the grid.
         scratch: an existing folder for temporary files.
-        units: what a value is multiplied with, and what is then added, to be a height in metres.
+        go_on: called again and again by what takes long; may raise to end it.
 
     Attributes:
         cell: likewise.
     """
 
     def __init__(
-        self, crop: gdal.Dataset, grid: PixelGrid, cell: float, scratch: Path, units: tuple[float, float]
+        self,
+        pixels: ReferencePixels,
+        whole: Window,
+        under: Window,
+        grid: PixelGrid,
+        cell: float,
+        scratch: Path,
+        go_on: Callable[[], None],
     ) -> None:
-        self.cell = cell
-        self._crop, self._grid, self._scratch, self._units = crop, grid, scratch, units
-        self._nodes: tuple[gdal.Dataset, gdal.Dataset] | None = None
-        self._filled: gdal.Dataset | None = None
+        self.cell, self._go_on = cell, go_on
+        self._pixels, self._whole, self._needed = pixels, whole, under.widened(MARGIN)
+        self._grid, self._scratch = grid, scratch
+        self._nodes: tuple[Warped, Warped] | None = None
+        self._filled: Callable[[Window], FloatArray] | None = None
 
     @property
     def is_coarse(self) -> bool:
@@ -65,119 +144,152 @@ class ReferenceOnGrid:
     def read(self, window: Window) -> FloatArray:
         """Heights in metres whose means over the reference's pixels are the reference's own: (rows, columns)
         float32, NaN where unknown."""
+        grid = self._grid.cropped(window)
         if not self.is_coarse:
-            return self._read(self._crop, window, "average")
+            return self._pixels.warped(grid, "average")
         if self._nodes is None:
             self._nodes = self._node_copies()
-        heights = self._read(self._nodes[0], window, "cubic")
-        heights[self._read(self._nodes[1], window, "near", plain=True) != 1.0] = np.nan
+        nodes, known = self._nodes
+        heights = nodes.warped(grid, "cubic")
+        heights[known.warped(grid, "near") != 1.0] = np.nan
         return heights
 
     def read_plain(self, window: Window) -> FloatArray:
         """Heights in metres by cubic convolution through the reference's pixels, known everywhere: through
-        holes as a smooth surface from their border.
+        holes, and beyond the reference, as a smooth surface that hangs on its border.
 
         Returns:
             (rows, columns) float32.
         """
         if self._filled is None:
-            self._filled = self._filled_copy()
-        return np.nan_to_num(self._read(self._filled, window, "cubic" if self.is_coarse else "average"))
+            self._filled = self._filled_copy() if self.is_coarse else self._filled_plane()
+        return self._filled(window)
 
-    def _read(self, source: gdal.Dataset, window: Window, algorithm: str, plain: bool = False) -> FloatArray:
-        grid = self._grid.cropped(window)
-        target = gdal.GetDriverByName("MEM").Create("", window.columns, window.rows, 1, gdal.GDT_Float32)
-        target.SetGeoTransform(grid.geotransform)
-        target.SetProjection(grid.crs)
-        band = target.GetRasterBand(1)
-        band.SetNoDataValue(_UNKNOWN)
-        band.Fill(_UNKNOWN)
-        gdal.ErrorReset()
-        try:
-            done = gdal.Warp(target, source, resampleAlg=algorithm, multithread=False)
-        except RuntimeError:
-            done = None
-        if not done:
-            raise RasterError(f"the reference cannot be read: {gdal.GetLastErrorMsg()}")
-        heights = read_band(band, (0, 0, window.columns, window.rows)).astype(np.float32)
-        unknown = heights == np.float32(_UNKNOWN)
-        if not plain:
-            scale, offset = self._units
-            heights *= np.float32(scale)
-            heights += np.float32(offset)
-        heights[unknown] = np.nan
-        return heights
-
-    def _node_copies(self) -> tuple[gdal.Dataset, gdal.Dataset]:
+    def _node_copies(self) -> tuple[Warped, Warped]:
         """Nodes of a surface that keeps the pixels' means, and 1 where these are known.
 
         The nodes go on a little beyond known pixels: interpolation that found none there would weigh the
         others anew, with a step where that begins.
         """
-        rows, columns = self._crop.RasterYSize + 2 * _RIM, self._crop.RasterXSize + 2 * _RIM
-        nodes, known_copy = (self._copy(name, rows, columns, _RIM) for name in ("nodes", "known"))
-        for window in blocks(rows, columns, _BLOCK):
-            wide = window.widened(_MARGIN)
-            heights, known = self._padded(
-                Window(wide.row - _RIM, wide.column - _RIM, wide.rows, wide.columns)
+        around = self._needed.widened(_RIM).intersection(self._whole.widened(_RIM))
+        return (
+            self._pixels.beside(self._scratch / "reference_nodes.tif", around, self._nodes_of),
+            self._pixels.beside(
+                self._scratch / "reference_known.tif",
+                around,
+                lambda window: np.isfinite(self._read(window)).astype(np.float32),
+            ),
+        )
+
+    def _nodes_of(self, window: Window) -> FloatArray:
+        wide = window.widened(MARGIN)
+        heights = self._read(wide)
+        if not np.isfinite(heights).any():
+            return np.full((window.rows, window.columns), np.nan, np.float32)
+        extended = _extended(heights)
+        nodes = mean_preserving(bridged(extended))
+        nodes[np.isnan(extended)] = np.nan
+        return nodes[window.within(wide)]
+
+    def _filled_copy(self) -> Callable[[Window], FloatArray]:
+        """The pixels, with holes filled and what is missing around them."""
+        needed = self._needed
+        plane = PlaneFile(self._scratch, needed.rows, needed.columns)
+        for part in blocks(needed.rows, needed.columns, BLOCK):
+            place = Window(needed.row + part.row, needed.column + part.column, part.rows, part.columns)
+            plane.put(0, part, self._read(place))
+        plane.bridge(0, self._go_on)
+
+        def filled(window: Window) -> FloatArray:
+            inside = Window(
+                window.row - needed.row, window.column - needed.column, window.rows, window.columns
             )
-            if known.any():
-                extended, near = _extended(heights, known)
-                found = mean_preserving(np.where(near, extended, fill_voids(extended, near)))
-                found[~near] = _UNKNOWN
-            else:
-                found = np.full(known.shape, _UNKNOWN, np.float32)
-            inner = window.within(wide)
-            for copy, values in ((nodes, found), (known_copy, known.astype(np.float32))):
-                part = np.ascontiguousarray(values[inner])
-                copy.GetRasterBand(1).WriteArray(part, window.column, window.row)
-        for copy in (nodes, known_copy):
-            copy.FlushCache()
-        return nodes, known_copy
+            return plane.get(0, inside)
 
-    def _filled_copy(self) -> gdal.Dataset:
-        """The pixels, with holes filled."""
-        rows, columns = self._crop.RasterYSize, self._crop.RasterXSize
-        copy = self._copy("filled", rows, columns)
-        band = copy.GetRasterBand(1)
-        for window in blocks(rows, columns, _BLOCK):
-            heights, known = self._padded(window)
-            heights[~known] = _UNKNOWN
-            band.WriteArray(heights, window.column, window.row)
-        gdal.FillNodata(band, band.GetMaskBand(), _FILLED_REACH, 2)
-        copy.FlushCache()
-        return copy
+        copy = self._pixels.beside(self._scratch / "reference_filled.tif", needed, filled)
+        return lambda window: np.nan_to_num(copy.warped(self._grid.cropped(window), "cubic"))
 
-    def _copy(self, name: str, rows: int, columns: int, rim: int = 0) -> gdal.Dataset:
-        path = self._scratch / f"reference_{name}.tif"
-        driver = gdal.GetDriverByName("GTiff")
-        copy = driver.Create(str(path), columns, rows, 1, gdal.GDT_Float32, _OPTIONS)
-        left, a, b, top, d, e = self._crop.GetGeoTransform()
-        copy.SetGeoTransform((left - rim * (a + b), a, b, top - rim * (d + e), d, e))
-        copy.SetProjection(self._crop.GetProjection())
-        copy.GetRasterBand(1).SetNoDataValue(_UNKNOWN)
-        return copy
+    def _filled_plane(self) -> Callable[[Window], FloatArray]:
+        """The same of a fine reference, on the grid."""
+        plane = PlaneFile(self._scratch, self._grid.rows, self._grid.columns)
+        for window in blocks(self._grid.rows, self._grid.columns, BLOCK):
+            self._go_on()
+            plane.put(0, window, self.read(window))
+        plane.bridge(0, self._go_on)
+        return lambda window: np.nan_to_num(plane.get(0, window))
 
-    def _padded(self, window: Window) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Values of a window that may reach beyond the reference, and which of them are known."""
-        part = window.intersection(Window(0, 0, self._crop.RasterYSize, self._crop.RasterXSize))
-        heights = np.zeros((window.rows, window.columns), np.float32)
-        known = np.zeros(heights.shape, bool)
+    def _read(self, window: Window) -> FloatArray:
+        """Heights of a window that may reach beyond the reference."""
+        self._go_on()
+        part = window.intersection(self._whole)
+        heights = np.full((window.rows, window.columns), np.nan, np.float32)
         if not part.is_empty():
-            place = (part.column, part.row, part.columns, part.rows)
-            source = self._crop.GetRasterBand(1)
-            values = read_band(source, place).astype(np.float32)
-            heights[part.within(window)] = np.nan_to_num(values)
-            known[part.within(window)] = (read_band(source.GetMaskBand(), place) > 0) & np.isfinite(values)
-        return heights, known
+            heights[part.within(window)] = self._pixels.read(part)
+        return heights
 
 
-def _extended(heights: FloatArray, known: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Heights that go on beyond the known ones, and where they are known then."""
+def check_known(pixels: ReferencePixels, window: Window, path: str, go_on: Callable[[], None]) -> None:
+    """Refuse a reference that knows nothing in a window of its pixels.
+
+    Raises:
+        RasterError: it does.
+    """
+    for part in blocks(window.rows, window.columns, BLOCK):
+        go_on()
+        place = Window(window.row + part.row, window.column + part.column, part.rows, part.columns)
+        if np.isfinite(pixels.read(place)).any():
+            return
+    raise RasterError(f"{path} knows no height where the image lies: all of it is nodata there")
+
+
+def pixels_under(
+    grid: PixelGrid, reference: PixelGrid, path: str, to_reference: Transform, to_grid: Transform
+) -> tuple[Window, float]:
+    """The reference's pixels under a grid, and the side of one of them in the grid's.
+
+    Args:
+        grid: to be covered.
+        reference: likewise.
+        path: of the reference, for messages.
+        to_reference: from the grid's reference system to the reference's.
+        to_grid: the way back.
+
+    Raises:
+        RasterError: the two do not overlap, or there is no way from one to the other.
+    """
+    shares = np.linspace(0.0, 1.0, _PLACES)
+    places = [grid.to_map(x * grid.columns, y * grid.rows) for x in shares for y in shares]
+    found = np.array([reference.to_pixels(*place) for place in to_reference(places) if _is_finite(place)])
+    if len(found) == 0:
+        raise RasterError(f"{path} does not reach the image")
+    left, top = (math.floor(value) for value in found.min(axis=0))
+    right, bottom = (math.ceil(value) for value in found.max(axis=0))
+    reached = Window(top, left, bottom - top, right - left)
+    if reached.intersection(reference.window()).is_empty():
+        raise RasterError(f"{path} does not overlap the image: give one that covers it")
+    column, row = np.median(found, axis=0)
+    corners = [reference.to_map(column + x, row + y) for x, y in ((0, 0), (1, 0), (0, 1))]
+    there = [place for place in to_grid(corners) if _is_finite(place)]
+    if len(there) != 3:
+        raise RasterError("the reference's pixels have no size in the image's reference system")
+    (x, y), (right_x, right_y), (down_x, down_y) = (grid.to_pixels(*place) for place in there)
+    side = math.sqrt(abs((right_x - x) * (down_y - y) - (right_y - y) * (down_x - x)))
+    # Where the way is nearly singular, a place may come out anywhere.
+    farthest = math.ceil(2.0 * max(grid.rows, grid.columns) / side) + MARGIN
+    return reached.intersection(reference.window().widened(farthest)), side
+
+
+def _is_finite(place: Vector) -> bool:
+    return math.isfinite(place[0]) and math.isfinite(place[1])
+
+
+def _extended(heights: FloatArray) -> FloatArray:
+    """Heights that go on a little beyond the known ones."""
+    known = np.isfinite(heights)
     if known.all():
-        return heights, known
+        return heights
     for _ in range(_RIM):
-        wide, there = np.pad(heights, 2), np.pad(known, 2)
+        wide, there = np.pad(np.where(known, heights, np.float32(0.0)), 2), np.pad(known, 2)
         total, count = np.zeros(heights.shape, np.float32), np.zeros(heights.shape, np.float32)
         for down, right in _DIRECTIONS:
             near, far = (_shifted(wide, down * n, right * n) for n in (1, 2))
@@ -187,7 +299,7 @@ def _extended(heights: FloatArray, known: NDArray[np.bool_]) -> tuple[FloatArray
         grown = ~known & (count > 0)
         heights = np.where(grown, total / np.maximum(count, 1.0), heights).astype(np.float32)
         known = known | grown
-    return heights, known
+    return heights
 
 
 def _shifted(wide: NDArray[Any], down: int, right: int) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 from pathlib import Path
 
 NODATA = -9999.0
@@ -12,6 +13,8 @@ BLOCK_SIZE = 512
 """Side of the file's tiles in pixels; windows aligned to it are written without reading back."""
 
 _SMALLEST_OVERVIEW = 256
+_LITTLE = 1_000_000
+"""Bytes: less than a block."""
 
 
 def partial_name(path: Path) -> Path:
@@ -34,6 +37,12 @@ def overview_levels(size: int) -> list[int]:
     while size // 2 ** len(levels) > _SMALLEST_OVERVIEW * 2:
         levels.append(2 ** (len(levels) + 1))
     return levels
+
+
+def cannot_be_written(path: Path, reason: object) -> str:
+    """What to say of a file that cannot be written; libraries do not tell a full disk from other faults."""
+    is_full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < _LITTLE
+    return f"{path} cannot be written: {'the disk is full, make room; ' if is_full else ''}{reason}"
 
 
 def put_in_place(partial: Path, path: Path) -> None:

@@ -16,6 +16,7 @@ from imagetodem_qgis.raster.image import RasterError
 from imagetodem_qgis.raster.whole_file import (
     BLOCK_SIZE,
     NODATA,
+    cannot_be_written,
     overview_levels,
     partial_name,
     put_in_place,
@@ -78,9 +79,9 @@ class RasterWriter:
                 str(self._partial), grid.columns, grid.rows, bands, kind, [*_OPTIONS, *options]
             )
         except RuntimeError as error:
-            raise RasterError(f"{path} cannot be written: {error}") from error
+            raise RasterError(cannot_be_written(path, error)) from error
         if dataset is None:
-            raise RasterError(f"{path} cannot be written: {gdal.GetLastErrorMsg()}")
+            raise RasterError(cannot_be_written(path, gdal.GetLastErrorMsg()))
         dataset.SetGeoTransform(grid.geotransform)
         dataset.SetProjection(grid.crs)
         dataset.SetMetadata(metadata or {})
@@ -97,7 +98,7 @@ class RasterWriter:
         except RuntimeError:
             failed = True
         if failed:
-            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+            raise RasterError(cannot_be_written(self._path, gdal.GetLastErrorMsg()))
 
     def __enter__(self: AnyWriter) -> AnyWriter:
         return self
@@ -148,7 +149,7 @@ class RasterWriter:
         except RuntimeError as error:
             reason = str(error)
         if reason and not cancelled:
-            raise RasterError(f"{self._path} cannot be written: {reason}")
+            raise RasterError(cannot_be_written(self._path, reason))
         return not cancelled
 
     def _finish(self) -> None:
@@ -157,9 +158,9 @@ class RasterWriter:
         try:
             self._dataset.FlushCache()
         except RuntimeError as error:
-            raise RasterError(f"{self._path} cannot be written: {error}") from error
+            raise RasterError(cannot_be_written(self._path, error)) from error
         if gdal.GetLastErrorType() >= gdal.CE_Failure:
-            raise RasterError(f"{self._path} cannot be written: {gdal.GetLastErrorMsg()}")
+            raise RasterError(cannot_be_written(self._path, gdal.GetLastErrorMsg()))
         self._dataset = None
         put_in_place(self._partial, self._path)
 

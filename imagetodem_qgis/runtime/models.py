@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagetodem_qgis.core.card import CARD_FILE, ONNX_FILE, CardError, ModelCard, parse_card
+from imagetodem_qgis.core.card import (
+    CARD_FILE,
+    GUIDED,
+    IMAGE_TO_DEM,
+    ONNX_FILE,
+    CardError,
+    ModelCard,
+    parse_card,
+)
 from imagetodem_qgis.runtime.locations import shipped_models_folder, user_models_folder
 
 DEFAULT_MODEL = "relief-light"
@@ -89,6 +97,25 @@ def installed_models(task: str | None = None) -> list[str]:
         if task is None or _task_of(card) in (task, None)
     }
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
+
+
+def suitable_model(has_reference: bool) -> str:
+    """The installed model to take where none is named: a guided one for a reference DEM, if there is one.
+
+    Raises:
+        ModelError: none is installed.
+    """
+    models = (guided_models() if has_reference else []) or installed_models(IMAGE_TO_DEM)
+    if not models:
+        raise ModelError("no model is installed: give one by its file (MODEL_FILE)")
+    return models[0]
+
+
+def guided_models() -> list[str]:
+    """Names of the installed models that take a coarse DEM beside the image, less those whose card cannot be
+    read: they are among the others."""
+    others = installed_models(IMAGE_TO_DEM)
+    return [name for name in installed_models(GUIDED) if name not in others]
 
 
 def open_installed_model(name: str) -> Model:

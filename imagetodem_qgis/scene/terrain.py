@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
+from imagetodem_qgis.core.height_values import METRE, metres_of
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.prediction.request import Cancelled
 from imagetodem_qgis.raster.cache import small_block_cache
 from imagetodem_qgis.raster.grid import Grid
-from imagetodem_qgis.raster.height_band import METRE, height_band, metres_of
+from imagetodem_qgis.raster.height_band import height_band
 from imagetodem_qgis.raster.image import RasterError, open_raster, read_band
 
 LONGEST_SIDE = 4096

@@ -47,7 +47,7 @@ def solve_levels(
     Iteratively reweighted least squares with Huber's function (Huber 1981), so that one bad tile or one wrong
     height does not bend the others, and Gauss-Newton steps, since a gain multiplies what an offset is added
     to. Where no height is known in a connected part, its offsets, weighted by the tiles' areas, have mean 0,
-    and so have the logarithms of its gains.
+    or that of the parts of which one is known, and the logarithms of its gains have mean 0.
 
     Args:
         pairs: (n, 2) int64, indices of overlapping tiles.
@@ -84,8 +84,28 @@ def solve_levels(
         offsets -= np.where(floating, _means(part, parts, offsets, areas), 0.0)[part]
         if np.abs(step).max() <= _SETTLED * max(1.0, float(np.abs(offsets).max())):
             break
+    if floating.any() and not floating.all():
+        # The best guess for ground of which no height is known: as high as the rest.
+        held_areas = np.where(floating[part], 0.0, areas)
+        offsets += np.where(floating[part], _means(np.zeros_like(part), 1, offsets, held_areas), 0.0)
     trust = _trust(tiles, pairs, overlaps, offsets, np.exp(log_gains))
     return offsets, np.exp(log_gains), trust
+
+
+def guessed_tiles(pairs: IntArray, anchored: IntArray, areas: FloatArray) -> int:
+    """How many tiles with known pixels hang on no known height while others do.
+
+    Args:
+        pairs: as for :func:`solve_levels`.
+        anchored: likewise.
+        areas: likewise.
+    """
+    if not len(anchored):
+        return 0
+    parts, part = _parts(len(areas), pairs)
+    floating = np.ones(parts, bool)
+    floating[part[anchored]] = False
+    return int((floating[part] & (areas > 0.0)).sum())
 
 
 class _System:

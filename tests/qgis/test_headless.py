@@ -11,11 +11,12 @@ from osgeo import gdal
 
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
+from tests.points import points_file
 from tests.qgis.processes import ROOT
 from tests.rasters import colours, read_surface, write_image
 
 
-def headless(image: Path, dem: Path, model: Path, *options: str) -> None:
+def headless(image: Path, dem: Path, model: Path, *options: object) -> None:
     from imagetodem_qgis.runtime.child import clean_environment
     from imagetodem_qgis.runtime.interpreter import find_interpreter
 
@@ -24,7 +25,7 @@ def headless(image: Path, dem: Path, model: Path, *options: str) -> None:
         pytest.skip(f"needs rasterio in {python}")
     command = [python, "-m", "imagetodem_qgis.headless", "predict", str(image), str(dem)]
     done = subprocess.run(
-        [*command, "--model", str(model), *options],
+        [*command, "--model", str(model), *(str(option) for option in options)],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -90,3 +91,82 @@ def test_the_raster_is_that_of_qgis(predict, tiny_model, tmp_path, kind):
     headless(image, dem, card.parent, "--confidence", str(confidence[1]), *arguments)
     assert_alike(tmp_path / "dem.tif", dem)
     np.testing.assert_allclose(*(read_surface(path).heights for path in confidence), rtol=0, atol=1e-3)
+
+
+def reference_of(path: Path, pixel: float, epsg: int, kind: str) -> Path:
+    """A DEM around the image with a hole, as its file says: some thousand metres wide, 200 m high."""
+    left, top, columns, rows = 499_000.0, 5_200_900.0, round(8_000 / pixel), round(9_000 / pixel)
+    x = left + (np.arange(columns) + 0.5) * pixel
+    y = top - (np.arange(rows) + 0.5) * pixel
+    heights = 200.0 + 60.0 * np.sin(x[None] / 700.0) * np.cos(y[:, None] / 900.0) + 0.01 * (x - left)
+    heights = heights.astype(np.float32)
+    hole = (slice(rows // 3, rows // 2), slice(columns // 4, columns // 3))
+    heights[hole] = -9999.0
+    transform = (left, pixel, 0.0, top, 0.0, -pixel)
+    plain = write_image(path, heights[..., None], transform=transform, nodata=-9999.0)
+    if kind == "feet":
+        file = gdal.Open(str(plain), gdal.GA_Update)
+        feet = np.where(heights == -9999.0, -9999.0, (heights / 0.3048 - 100.0) / 0.5)
+        file.GetRasterBand(1).WriteArray(feet.astype(np.float32))
+        file.GetRasterBand(1).SetUnitType("ft")
+        file.GetRasterBand(1).SetScale(0.5)
+        file.GetRasterBand(1).SetOffset(100.0)
+        return plain
+    if epsg != 32633:
+        moved = path.with_name("moved.tif")
+        gdal.Warp(str(moved), str(plain), dstSRS=f"EPSG:{epsg}", resampleAlg="near").FlushCache()
+        return moved
+    if kind == "part":
+        cut = path.with_name("part.tif")
+        gdal.Translate(str(cut), str(plain), srcWin=[0, 0, columns // 2, rows]).FlushCache()
+        return cut
+    return plain
+
+
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize(
+    ("pixel", "epsg", "kind"),
+    [
+        (300.0, 32633, ""),
+        (200.0, 4326, ""),
+        (250.0, 32633, "feet"),
+        (250.0, 32633, "part"),
+        (12.0, 32633, ""),
+    ],
+)
+def test_a_reference_makes_the_raster_of_qgis(predict, tiny_model, tmp_path, guided, pixel, epsg, kind):
+    image = write_image(tmp_path / "image.tif", colours(150, 170))
+    reference = reference_of(tmp_path / "reference.tif", pixel, epsg, kind)
+    planes = {"inputs": ["red", "green", "blue", "coarse_dem"]} if guided else {}
+    card = tiny_model("fourth_plane" if guided else "red_and_tile_mean", **planes)
+    confidence = [tmp_path / "sigma_qgis.tif", tmp_path / "sigma_headless.tif"]
+    predict(image, MODEL_FILE=card, REFERENCE=reference, CONFIDENCE=str(confidence[0]))
+    dem = tmp_path / "headless.tif"
+    headless(image, dem, card.parent, "--reference", reference, "--confidence", confidence[1])
+    one, two = read_surface(tmp_path / "dem.tif"), read_surface(dem)
+    assert np.isfinite(one.heights).all()
+    assert np.nanmean(one.heights) == pytest.approx(250.0, abs=100.0)
+    np.testing.assert_allclose(two.heights, one.heights, rtol=0, atol=1e-4)
+    assert (two.unit, two.metadata["IMAGETODEM_ANCHORS"]) == (one.unit, one.metadata["IMAGETODEM_ANCHORS"])
+    np.testing.assert_allclose(*(read_surface(path).heights for path in confidence), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["table", "layer"])
+def test_control_points_make_the_raster_of_qgis(predict, tiny_model, tmp_path, kind):
+    image = write_image(tmp_path / "image.tif", colours(150, 170))
+    card = tiny_model("red_and_tile_mean")
+    random = np.random.default_rng(3)
+    x, y = 500_000.0 + random.uniform(100, 5000, 12), 5_200_000.0 - random.uniform(100, 4400, 12)
+    table = tmp_path / "points.csv"
+    places = [(a, b, 0.01 * a - 4700.0) for a, b in zip(x, y)]
+    rows = [";".join(f"{number:.6f}" for number in place) for place in places]
+    # Lines without a place or a height are left out.
+    table.write_text("\n".join(["X;Y;Height", *rows, "500500;;3", "500500;5199000;none"]), encoding="utf-8")
+    layer = points_file(tmp_path / "layer.gpkg", places, 32633)
+    predict(image, MODEL_FILE=card, CONTROL_POINTS=str(layer), HEIGHT_FIELD="height")
+    dem = tmp_path / "headless.tif"
+    given = ["--points", table] if kind == "table" else ["--points", layer, "--height-field", "height"]
+    headless(image, dem, card.parent, *given)
+    one, two = read_surface(tmp_path / "dem.tif"), read_surface(dem)
+    assert np.nanmean(one.heights) > 100.0
+    np.testing.assert_allclose(two.heights, one.heights, rtol=0, atol=1e-4)

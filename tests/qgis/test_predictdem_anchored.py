@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from osgeo import gdal, ogr, osr
+from osgeo import gdal, osr
 
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 
+from tests.points import points_file
 from tests.rasters import UTM_33N, UTM_TRANSFORM, centred, colours, read_surface, relief, write_image
 
 PIXEL = 30.0
@@ -37,26 +38,6 @@ def coarser(path: Path, dem: Path, metres: float, crs: str = "") -> Path:
         dstSRS=crs or None,
         resampleAlg="average",
     ).FlushCache()
-    return path
-
-
-def points_file(
-    path: Path, places: list[tuple[float, float, float]], epsg: int, with_z: bool = False
-) -> Path:
-    crs = osr.SpatialReference()
-    crs.ImportFromEPSG(epsg)
-    crs.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-    file = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
-    layer = file.CreateLayer("points", crs, ogr.wkbPoint25D if with_z else ogr.wkbPoint)
-    layer.CreateField(ogr.FieldDefn("height", ogr.OFTReal))
-    for x, y, height in places:
-        feature = ogr.Feature(layer.GetLayerDefn())
-        geometry = ogr.Geometry(ogr.wkbPoint25D if with_z else ogr.wkbPoint)
-        geometry.AddPoint(x, y, height) if with_z else geometry.AddPoint_2D(x, y)
-        feature.SetGeometry(geometry)
-        if not with_z:
-            feature.SetField("height", height)
-        layer.CreateFeature(feature)
     return path
 
 

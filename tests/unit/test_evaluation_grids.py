@@ -12,6 +12,7 @@ gdal = pytest.importorskip("osgeo.gdal", reason="needs QGIS's Python")
 
 from osgeo import ogr, osr  # noqa: E402
 
+from imagetodem_qgis.core.height_values import FOOT, SURVEY_FOOT  # noqa: E402
 from imagetodem_qgis.core.tiling import Window  # noqa: E402
 from imagetodem_qgis.evaluation import coregistration  # noqa: E402
 from imagetodem_qgis.evaluation.ground import common_grid, steps_of  # noqa: E402
@@ -20,7 +21,6 @@ from imagetodem_qgis.prediction.request import Cancelled  # noqa: E402
 from imagetodem_qgis.raster.elevation import Elevation  # noqa: E402
 from imagetodem_qgis.raster.errors import RasterError  # noqa: E402
 from imagetodem_qgis.raster.grid import Grid  # noqa: E402
-from imagetodem_qgis.raster.height_band import FOOT, SURVEY_FOOT  # noqa: E402
 from imagetodem_qgis.raster.polygons import BurntPolygons, Polygons  # noqa: E402
 from tests.comparisons import Heard, compare, hills, write_dem  # noqa: E402
 from tests.rasters import UTM_33N, UTM_TRANSFORM  # noqa: E402

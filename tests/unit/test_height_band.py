@@ -11,11 +11,12 @@ import pytest
 gdal = pytest.importorskip("osgeo.gdal")
 osr = pytest.importorskip("osgeo.osr")
 
+from imagetodem_qgis.core.height_values import metres_of  # noqa: E402
 from imagetodem_qgis.core.tiling import Window  # noqa: E402
 from imagetodem_qgis.raster.dem import Dem  # noqa: E402
 from imagetodem_qgis.raster.elevation import Elevation  # noqa: E402
 from imagetodem_qgis.raster.errors import RasterError  # noqa: E402
-from imagetodem_qgis.raster.height_band import height_band, metres_of  # noqa: E402
+from imagetodem_qgis.raster.height_band import height_band  # noqa: E402
 from imagetodem_qgis.raster.heights import Heights  # noqa: E402
 from imagetodem_qgis.raster.reference import Reference  # noqa: E402
 from imagetodem_qgis.scene.terrain import SceneDem  # noqa: E402

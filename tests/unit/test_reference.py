@@ -155,6 +155,23 @@ def test_a_reference_that_covers_a_part_is_known_there_alone(on_image, tmp_path)
     border = round((left + 14 * cell - 500_000.0) / 30.0)
     assert np.isfinite(found[:, : border - 5]).all()
     assert np.isnan(found[:, border + 15 :]).all()
+    # What a guided model is shown goes on where the reference ends.
+    np.testing.assert_allclose(on_image(path).read_plain(IMAGE.window()), 700.0)
+
+
+def test_a_finer_reference_with_holes_is_filled_for_a_guide(on_image, tmp_path):
+    path = coarse(tmp_path / "whole.tif", 10.0, nodata=-9999.0)
+    file = gdal.Open(str(path), gdal.GA_Update)
+    values = file.ReadAsArray()
+    values[300:420, 200:380] = -9999.0
+    file.GetRasterBand(1).WriteArray(values)
+    file = None
+    heights = on_image(path)
+    found, filled = heights.read(IMAGE.window()), heights.read_plain(IMAGE.window())
+    known = np.isfinite(found)
+    assert 0.02 < 1.0 - known.mean() < 0.2
+    np.testing.assert_array_equal(filled[known], found[known])
+    assert np.abs(filled - true_heights(IMAGE)).max() < 60.0
 
 
 @pytest.mark.parametrize(

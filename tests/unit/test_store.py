@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagetodem_qgis.core.tiling import TilePlan, blending_weights, plan_tiles
+from imagetodem_qgis.prediction.disk import check_space, full_disks_told
 from imagetodem_qgis.prediction.journal import Journal
-from imagetodem_qgis.prediction.store import TileStore, check_space, record_size
+from imagetodem_qgis.prediction.store import TileStore, record_size
 from imagetodem_qgis.prediction.unfinished import discard, unfinished, unfinished_folder
 
 
@@ -201,3 +204,40 @@ def test_a_full_disk_is_told_before_work_starts(tmp_path):
     check_space(tmp_path, 1000, "The test")
     with pytest.raises(OSError, match=r"The test needs about 1000000000\.0 GB.*are free: make room"):
         check_space(tmp_path, 10**18, "The test")
+
+
+@pytest.mark.parametrize(("needed", "told"), [(3_400_000, "about 3 MB"), (2_500_000_000, "about 2.5 GB")])
+def test_what_is_needed_is_told_in_words(tmp_path, monkeypatch, needed, told):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1_200_000))
+    with pytest.raises(OSError, match=f"The DEM needs {told} in .* 1 MB are free"):
+        check_space(tmp_path, needed, "The DEM")
+
+
+def test_a_disk_that_fills_up_is_told_with_what_to_do(tmp_path, monkeypatch):
+    folders = [tmp_path / name for name in ("large", "small")]
+    free = dict(zip(folders, (10**9, 0)))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[folder]))
+    with pytest.raises(OSError, match="disk of .*small is full: make room"), full_disks_told(*folders):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(FileNotFoundError), full_disks_told(*folders):
+        raise FileNotFoundError(errno.ENOENT, "No such file")
+
+
+def test_a_write_that_ends_early_is_a_full_disk(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def write(self, content):
+            return self._file.write(content[: len(content) // 2])
+
+    plan = plan_tiles(32, 32, 32, 0)
+    with TileStore(plan, np.ones((32, 32), np.float32), tmp_path, False) as store:
+        monkeypatch.setattr(store, "_file", Full(store._file))
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as told:
+            store.put(0, np.zeros((32, 32), np.float32), None, {})
+        assert told.value.errno == errno.ENOSPC
+        assert 0 not in store

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagetodem_qgis.core.surface import (
+from imagetodem_qgis.core.observations import (
     AnchorObservation,
-    Levels,
+    Observations,
     OverlapObservation,
-    PlacedTile,
-    blend,
+    numbers_of,
     observation_arrays,
-    observe_overlap,
 )
+from imagetodem_qgis.core.surface import Levels, PlacedTile, blend, observe_overlap
 from imagetodem_qgis.core.tiling import Window, blending_weights, plan_tiles
 
 
@@ -128,6 +127,21 @@ def test_observations_as_the_solve_takes_them():
     np.testing.assert_array_equal(anchored, [2])
     np.testing.assert_array_equal(anchors, [[7.0, 8.0, 9.0]])
     assert [array.shape for array in observation_arrays([], [])] == [(0, 2), (0, 7), (0,), (0, 3)]
+
+
+def test_many_observations_are_in_one_order_however_they_came():
+    random = np.random.default_rng(0)
+    rows = [[float(index // 3), float(index % 5), *random.normal(size=7)] for index in range(60)]
+    one, other, rest = (Observations(OverlapObservation) for _ in range(3))
+    one.add(rows)
+    other.add(rows[40:])
+    rest.add(numbers_of([OverlapObservation(*row) for row in rows[:40]]))
+    other.join(rest)
+    assert len(one) == len(other) == 60
+    np.testing.assert_array_equal(one.sorted_rows(), other.sorted_rows())
+    assert (np.diff(one.sorted_rows()[:, 0]) >= 0).all()
+    assert sorted(one.sorted_rows().tolist()) == sorted(rows)
+    assert Observations(AnchorObservation).sorted_rows().shape == (0, 4)
 
 
 def test_tiles_without_a_known_pixel_in_common_tell_nothing():

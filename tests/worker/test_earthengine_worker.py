@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from imagetodem_qgis.worker.earthengine.failures import Failure, PassingFailure,
 from imagetodem_qgis.worker.earthengine.fetching import Scene, clearest, windows
 from imagetodem_qgis.worker.earthengine.products import BYTES_A_PIXEL, LARGEST_PICTURE
 from imagetodem_qgis.worker.earthengine.session import Access, Session, picture_of
+from imagetodem_qgis.worker.earthengine.templates import Template, blank
 
 BANDS = ("B4", "height")
 
@@ -241,3 +243,33 @@ def test_a_key_that_is_none_is_told_before_anything_is_asked(tmp_path) -> None:
         Session(access, tell=print)
     assert told.value.fatal
     assert "MIIEvQ" not in str(told.value)
+
+
+def test_a_templates_blanks_are_filled_wherever_they_stand() -> None:
+    template = Template(
+        {"one": [blank("corners"), 1], "two": blank("corners"), "three": blank("crs")}, "crs", "corners"
+    )
+    filled = json.loads(template.filled(corners=[1.5, -2.0], crs='EPSG:32633 "quoted"'))
+    assert "argumentReference" not in json.dumps(filled)
+    constants = [value["constantValue"] for value in values_in(filled) if "constantValue" in value]
+    assert constants.count([1.5, -2.0]) >= 1
+    assert 'EPSG:32633 "quoted"' in constants
+    assert json.loads(template.filled(corners=[], crs=""))["result"] == filled["result"]
+
+
+def values_in(node: object) -> list[dict[str, object]]:
+    """All objects in JSON, the outer ones first."""
+    if isinstance(node, dict):
+        return [node, *(found for value in node.values() for found in values_in(value))]
+    return [found for value in node for found in values_in(value)] if isinstance(node, list) else []
+
+
+def test_arrays_of_both_versions_and_orders_are_read_without_a_copy() -> None:
+    pixels = np.zeros((2, 3), [("B4", np.float32), ("height", np.float32)])
+    pixels["height"] = [[1, 2, 3], [4, 5, 6]]
+    for order, version in (("C", (1, 0)), ("F", (1, 0)), ("C", (2, 0))):
+        stream = io.BytesIO()
+        np.lib.format.write_array(stream, np.asarray(pixels, order=order), version)
+        read = picture_of(stream.getvalue(), (2, 3), BANDS)
+        np.testing.assert_array_equal(read["height"], pixels["height"])
+        assert not read.flags.owndata

@@ -5,16 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagetodem_qgis.core.surface import (
-    AnchorObservation,
-    Levels,
-    PlacedTile,
-    blend,
-    observation_arrays,
-    observe_overlap,
-)
+from imagetodem_qgis.core.observations import AnchorObservation, observation_arrays
+from imagetodem_qgis.core.surface import Levels, PlacedTile, blend, observe_overlap
 from imagetodem_qgis.core.tiling import TilePlan, Window, blending_weights, plan_tiles
-from imagetodem_qgis.worker.solve import solve_levels
+from imagetodem_qgis.worker.solve import guessed_tiles, solve_levels
 
 NOTHING = np.zeros((0, 7))
 NO_TILES = np.zeros(0, np.int64)
@@ -232,17 +226,6 @@ def test_one_wrong_known_height_among_many_is_outvoted():
     assert np.abs(surface - ground).max() < 800.0 / len(plan) / 4
 
 
-def test_an_island_without_known_heights_stays_around_zero():
-    pairs = np.array([[1, 0], [3, 2]], np.int64)
-    overlaps = overlaps_of(np.array([4.0, 6.0]), np.ones(2))
-    offsets, gains, trust = solve_levels(
-        pairs, overlaps, np.array([0], np.int64), np.array([[2.0, 102.0, 1.0]]), np.ones(4)
-    )
-    np.testing.assert_allclose(offsets, [100.0, 104.0, -3.0, 3.0], atol=1e-6)
-    np.testing.assert_array_equal(gains, 1.0)
-    np.testing.assert_array_equal(trust, 1.0)
-
-
 # --- the equations ------------------------------------------------------------------------------------------
 
 
@@ -397,3 +380,18 @@ def test_many_tiles_are_solved_too():
     differences = truth[pairs[:, 0]] - truth[pairs[:, 1]] + random.normal(0, 0.5, len(pairs))
     offsets = offsets_of(pairs, differences, np.ones(side * side))
     assert np.abs(offsets - (truth - truth.mean())).max() < 5.0
+
+
+def test_ground_without_a_known_height_is_put_as_high_as_the_rest():
+    """Two rows of three tiles that do not touch; heights are known in the first alone."""
+    pairs = np.array([[0, 1], [1, 2], [3, 4], [4, 5]])
+    overlaps = overlaps_of(np.array([-10.0, -10.0, 4.0, 4.0]), np.ones(4))
+    anchored, anchors = np.array([1]), np.array([[0.0, 800.0, 1.0]])
+    areas = np.array([1.0, 1.0, 1.0, 1.0, 2.0, 1.0])
+    offsets, _, _ = solve_levels(pairs, overlaps, anchored, anchors, areas)
+    np.testing.assert_allclose(offsets[:3], [790.0, 800.0, 810.0], atol=1e-6)
+    np.testing.assert_allclose(offsets[3:], [804.0, 800.0, 796.0], atol=1e-6)
+    assert guessed_tiles(pairs, anchored, areas) == 3
+    areas[3] = 0.0
+    assert guessed_tiles(pairs, anchored, areas) == 2
+    assert guessed_tiles(pairs, NO_TILES, areas) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from imagetodem_qgis.core.card import CARD_FILE, COARSE_DEM, ONNX_FILE, ModelCard, parse_card
+from imagetodem_qgis.core.confidence import ANCHORED
 from imagetodem_qgis.worker.headless.in_process import InProcessWorker
 from training.data.tasks import coarse_dem
 from training.evaluation.area import Area
 from training.evaluation.course import CoarseDem, Remembering, follow, with_doubt
+from training.evaluation.reference import AreaReference
 
 FloatArray = NDArray[np.float64]
 
 WEIGHTS = ("spread", "copies", "overlaps", "floor")
+ANCHORED_WEIGHTS = ("prediction", "reference")
 WITHIN_ONE, WITHIN_TWO = 0.6827, 0.9545
 """Shares of a normal distribution within one and two standard deviations."""
 _TOLERANCE_ONE, _TOLERANCE_TWO = 0.08, 0.04
 _CELLS = (8, 16, 32)
 """Sides of the coarse DEM's cells in pixels that guided models are calibrated with, in turn."""
+_REFERENCE_CELLS = (4, 8, 16, 32)
+"""Those of references that surfaces are anchored to: each area to two of them."""
 _OVERLAP = 0.25
 _EVERY = 7
 """Of the rows and columns whose errors are looked at: neighbours' errors are nearly the same."""
@@ -38,7 +43,7 @@ class Doubts:
     Attributes:
         source: of the area.
         errors: (n,), after the mean error of the area is taken off where the model's heights have no zero.
-        squares: (n, 4) of :data:`WEIGHTS`.
+        squares: (n, weights) of :data:`WEIGHTS` or :data:`ANCHORED_WEIGHTS`.
     """
 
     source: str
@@ -65,11 +70,36 @@ def doubts_of(folder: Path, areas: Iterable[Area]) -> list[Doubts]:
     return found
 
 
-def fitted_weights(doubts: list[Doubts]) -> dict[str, float]:
+def anchored_doubts_of(folder: Path, areas: Iterable[Area], weights: Mapping[str, float]) -> list[Doubts]:
+    """Errors and squares of a model whose surfaces are anchored to references made of the areas' own heights.
+
+    Args:
+        folder: of the model.
+        areas: as for :func:`doubts_of`.
+        weights: of its predictions before they are anchored.
+    """
+    card, worker = open_worker(folder)
+    found = []
+    for number, area in enumerate(areas):
+        if area.in_metres and area.valid.any():
+            for step in (0, 2):
+                cell = _REFERENCE_CELLS[(number + step) % len(_REFERENCE_CELLS)]
+                found.append(_anchored_doubts(area, card, Remembering(worker), cell, weights))
+    return found
+
+
+def fitted_weights(
+    doubts: list[Doubts], names: Sequence[str] = WEIGHTS, by_area: bool = False
+) -> dict[str, float]:
     """Weights under which the errors are most likely, scaled so that the shares within one and two standard
     deviations are both as near to a normal distribution's as they can be.
 
     Errors are taken to be normal; each source counts alike, and each area in it.
+
+    Args:
+        doubts: of the areas.
+        names: of the weights, one for each of their squares.
+        by_area: whether each area counts alike where the shares are told.
 
     Raises:
         ValueError: there is no error to fit them to.
@@ -91,20 +121,21 @@ def fitted_weights(doubts: list[Doubts]) -> dict[str, float]:
         slope = shares * (1.0 - ratio) / variance
         return float(shares @ (np.log(variance) + ratio)), parts.T @ slope
 
-    start = np.full(
-        len(WEIGHTS), np.log(max(float(shares @ errors**2 / shares.sum()), _LEAST) / len(WEIGHTS))
-    )
-    found = minimize(unlikeliness, start, jac=True, method="L-BFGS-B", bounds=[(-20.0, 20.0)] * len(WEIGHTS))
+    variance = max(float(shares @ errors**2 / shares.sum()), _LEAST)
+    start = np.full(len(names), np.log(variance / len(names)))
+    found = minimize(unlikeliness, start, jac=True, method="L-BFGS-B", bounds=[(-20.0, 20.0)] * len(names))
     weights = np.exp(found.x) / means
     ratios = np.abs(errors) / np.sqrt(squares @ weights + _LEAST)
+    if by_area:
+        shares = np.concatenate([np.full(len(one.errors), 1.0 / len(one.errors)) for one in doubts])
     factor = _factor(ratios, shares / shares.sum())
-    return {name: float(f"{weight * factor**2:.4g}") for name, weight in zip(WEIGHTS, weights)}
+    return {name: float(f"{weight * factor**2:.4g}") for name, weight in zip(names, weights)}
 
 
 def coverage(doubts: Iterable[Doubts], weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Shares of the errors within one and two standard deviations: by source, and ``all``, where each area
-    counts alike."""
-    vector = np.array([weights[name] for name in WEIGHTS])
+    counts alike; the weights in the order of the squares."""
+    vector = np.array(list(weights.values()))
     rows: dict[str, list[tuple[float, float]]] = {}
     for one in doubts:
         ratio = np.abs(one.errors) / np.sqrt(one.squares @ vector + _LEAST)
@@ -136,9 +167,26 @@ def _doubts(area: Area, card: ModelCard, worker: InProcessWorker, cell: int) -> 
             squares.insert(0, (course.deviation / area.gsd) ** 2)
         heights = course.heights
     error = heights - (area.dem if coarse is None else area.dem - coarse)
-    known = np.isfinite(error)
     if coarse is None:
-        error = error - error[known].mean(dtype=np.float64)
+        error = error - np.nanmean(error, dtype=np.float64)
+    return _compared(area, error, squares)
+
+
+def _anchored_doubts(
+    area: Area, card: ModelCard, worker: Remembering, cell: int, weights: Mapping[str, float]
+) -> Doubts:
+    squares, known = [], AreaReference(area, cell)
+    for name in ANCHORED_WEIGHTS:
+        alone = {one: float(one == name) for one in ANCHORED_WEIGHTS}
+        course = follow(area, with_doubt(card, {**weights, ANCHORED: alone}), worker, _OVERLAP, known=known)
+        worker.begin_again()
+        if course.deviation is not None:
+            squares.append((course.deviation / area.gsd) ** 2)
+    return _compared(area, course.heights - area.dem, squares)
+
+
+def _compared(area: Area, error: NDArray[np.float32], squares: list[NDArray[np.float32]]) -> Doubts:
+    known = np.isfinite(error) & np.isfinite(squares).all(axis=0)
     chosen = np.zeros_like(known)
     chosen[::_EVERY, ::_EVERY] = True
     chosen &= known

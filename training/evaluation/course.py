@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from imagetodem_qgis.core.card import COARSE_DEM, ModelCard
 from imagetodem_qgis.core.confidence import CONFIDENCE
 from imagetodem_qgis.core.grid import Ground, PixelGrid, Vector
-from imagetodem_qgis.core.surface import GAINS, AnchorObservation, PlacedTile
+from imagetodem_qgis.core.observations import AnchorObservation
+from imagetodem_qgis.core.surface import GAINS, PlacedTile
 from imagetodem_qgis.core.tiling import Window, blending_weights
+from imagetodem_qgis.prediction.anchors import Anchoring, KnownHeights
 from imagetodem_qgis.prediction.answers import Answers
 from imagetodem_qgis.prediction.blending import Blending, Blends
 from imagetodem_qgis.prediction.copies import TileCopies
@@ -73,8 +75,9 @@ class AreaImage:
         self.grid = _AreaGrid(columns, rows, transform, "", area.gsd)
         self._area, self._sun_azimuth = area, sun_azimuth
 
-    def sample(self) -> NDArray[Any]:
+    def sample(self, go_on: Callable[[], None]) -> NDArray[Any]:
         """See :class:`imagetodem_qgis.prediction.rasters.ColourImage`."""
+        del go_on
         return self._area.samples
 
     def reader(self, window: Window, rows: int, columns: int) -> AreaImage:
@@ -135,7 +138,7 @@ class Course:
     """A surface over an area.
 
     Attributes:
-        heights: (rows, columns) float32 metres: relief around 0, or above the coarse DEM.
+        heights: (rows, columns) float32 metres: relief around 0, above the coarse DEM, or anchored.
         deviation: (rows, columns) float32 metres, if asked for.
         frame: of the prediction.
     """
@@ -180,8 +183,9 @@ class Remembering:
         return self.receive()
 
 
-def with_doubt(card: ModelCard, weights: Mapping[str, float]) -> ModelCard:
-    """A card with other weights of :class:`imagetodem_qgis.core.confidence.Doubt`."""
+def with_doubt(card: ModelCard, weights: Mapping[str, object]) -> ModelCard:
+    """A card with other weights of :class:`imagetodem_qgis.core.confidence.Doubt`, and of ``AnchoredDoubt``
+    under their key."""
     return replace(card, content={**card.content, CONFIDENCE: dict(weights)})
 
 
@@ -192,6 +196,7 @@ def follow(
     overlap: float,
     coarse: CoarseDem | None = None,
     with_deviation: bool = True,
+    known: KnownHeights | None = None,
 ) -> Course:
     """The surface that the plugin makes of an area.
 
@@ -202,11 +207,12 @@ def follow(
         overlap: of tiles, as a share of their side.
         coarse: for a guided model.
         with_deviation: whether standard deviations are wanted.
+        known: heights to anchor the surface to, which guide a guided model as well.
 
     Raises:
         ValueError: the model cannot be asked for this area.
     """
-    if (coarse is not None) != (COARSE_DEM in card.inputs):
+    if known is None and (coarse is not None) != (COARSE_DEM in card.inputs):
         raise ValueError(f"the model {card.name} is asked with its coarse DEM, and only then")
     image, listener = AreaImage(area, card.sun_azimuth), Silent()
     with TemporaryDirectory() as folder:
@@ -214,20 +220,25 @@ def follow(
         model = Model(card, {})
         request = Request(
             image, image.grid.window(), model, Path(), "onnxruntime", "cpu", overlap, BATCH, None,
-            scratch / "dem.tif", scratch / "confidence.tif" if with_deviation else None, scratch,
+            scratch / "dem.tif", scratch / "confidence.tif" if with_deviation else None, scratch, known,
         )  # fmt: skip
         frame = frame_of(request, listener)
+        anchoring: Anchoring | None = (
+            known.over(request, frame, scratch, lambda: None) if known is not None else coarse
+        )
         reader = image.reader(request.window, frame.work.rows, frame.work.columns)
         copies = TileCopies(card, with_deviation)
-        planes = TilePlanes(frame, card, stretch_of(image, request), coarse)
+        planes = TilePlanes(frame, card, stretch_of(image, request, listener), anchoring)
         weights = blending_weights(card.tile_size, frame.plan.overlap)
         with TileStore(frame.plan, weights, scratch, with_deviation) as store:
             answers = Answers(frame, card, copies, with_deviation)
-            run = TileRun(frame.plan, planes, copies, answers, reader, store, coarse)
+            run = TileRun(frame.plan, planes, copies, answers, reader, store, anchoring)
             run.run(worker, Pace(len(frame.plan), BATCH, False), listener)
             with_gains = bool(card.content.get(GAINS, False))
-            levels = solve_levels(worker, run.observations, run.anchors, run.areas, with_gains)
-            blending = Blending(frame, card, store, levels, with_deviation)
-            block = blending.block(frame.work.window())
+            levels = solve_levels(worker, run.observations, run.anchors, run.areas, with_gains, listener)
+            blending: Blends = Blending(frame, card, store, levels, with_deviation)
+            if anchoring is not None:
+                blending = anchoring.anchored(blending, listener)
+            ((_, block),) = blending.over([frame.work.window()])
     heights = np.where(area.valid, block.heights, np.nan).astype(np.float32)
     return Course(heights, block.spread, frame)

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from osgeo import osr
 
+from imagetodem_qgis.core.height_values import FOOT, METRE
 from imagetodem_qgis.evaluation.report.words import metres
 from imagetodem_qgis.evaluation.request import Evaluation, RasterComparison
 from imagetodem_qgis.raster.elevation import Elevation
-from imagetodem_qgis.raster.height_band import FOOT, METRE
 
 _OWN = "IMAGETODEM_"
 _LONGEST = 300

@@ -14,10 +14,12 @@ class Engine(Protocol):
     Attributes:
         name: ``onnxruntime`` or ``tensorflow``.
         device: what it runs on, in words.
+        lanes: of how many threads it is best asked at once, tile by tile; 1 for whole batches.
     """
 
     name: str
     device: str
+    lanes: int
 
     def predict(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answers for tiles.
@@ -42,7 +44,7 @@ def open_engine(engine: str, model: dict[str, Any], device: str, threads: int | 
         model: ``kind`` (``onnx``, ``weights``, ``keras`` or ``savedmodel``) and ``path``; for ``weights`` the
             card's ``architecture`` as well.
         device: ``automatic``, ``cpu`` or ``gpu``.
-        threads: processor threads, all cores if not given.
+        threads: processor threads for each question; the engine's own choice if not given.
 
     Raises:
         EngineError: the model or the device cannot be used.

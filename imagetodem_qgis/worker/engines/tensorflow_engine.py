@@ -23,6 +23,7 @@ class TensorFlowEngine:
     """A generator run by Keras on TensorFlow."""
 
     name = "tensorflow"
+    lanes = 1
 
     def __init__(self, model: dict[str, Any], device: str, threads: int | None) -> None:
         gpus = tf.config.list_physical_devices("GPU")

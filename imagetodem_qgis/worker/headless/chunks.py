@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Callable
 
 import numpy as np
 
+from imagetodem_qgis.core.observations import Observations, OverlapObservation, numbers_of
 from imagetodem_qgis.core.stretch import Stretch
-from imagetodem_qgis.core.surface import Levels, OverlapObservation, PlacedTile
+from imagetodem_qgis.core.surface import Levels, PlacedTile
 from imagetodem_qgis.core.tiling import TilePlan, Window, blending_weights
 from imagetodem_qgis.prediction.answers import Answers
 from imagetodem_qgis.prediction.blending import Blending, SurfaceBlock
@@ -51,11 +53,13 @@ class ChunkResult:
         tiles: how many it holds.
         areas: known pixels of each of its tiles.
         observations: what their overlaps tell.
+        anchors: what known heights tell of them.
     """
 
     tiles: int
     areas: list[float]
-    observations: list[OverlapObservation]
+    observations: Observations
+    anchors: Observations
 
 
 def chunks_of(plan: TilePlan, folder: Path, rows_of_tiles: int) -> list[Chunk]:
@@ -80,7 +84,10 @@ class _Session:
         self.worker = InProcessWorker()
         self._is_open = False
         self._copies = TileCopies(self.card, self.spread)
-        self._planes = TilePlanes(self.frame, self.card, stretch)
+        self._scratch = tempfile.TemporaryDirectory()
+        known, folder = self.request.known, Path(self._scratch.name)
+        self._anchoring = known.over(self.request, self.frame, folder, lambda: None) if known else None
+        self._planes = TilePlanes(self.frame, self.card, stretch, self._anchoring)
         self._answers = Answers(self.frame, self.card, self._copies, self.spread)
         work = self.frame.work
         self.reader = self.request.image.reader(self.request.window, work.rows, work.columns)
@@ -100,7 +107,9 @@ class _Session:
 
     def run(self, store: TileStore) -> TileRun:
         """A run that fills a store."""
-        return TileRun(self.frame.plan, self._planes, self._copies, self._answers, self.reader, store)
+        return TileRun(
+            self.frame.plan, self._planes, self._copies, self._answers, self.reader, store, self._anchoring
+        )
 
 
 @lru_cache(maxsize=64)
@@ -124,18 +133,18 @@ def predict_chunk(order: Order, stretch: Stretch, threads: int, chunk: Chunk) ->
         indices = range(chunk.first, chunk.end)
         if not all(store.is_done(index) for index in indices):
             session.open()
-            pace = Pace(len(indices), order.batch_size, False, threads)
+            pace = Pace(len(indices), order.batch_size, False, threads=threads)
             run.run(session.worker, pace, listener, indices)
         areas = [float(run.areas[index]) for index in indices]
-        return ChunkResult(len(store), areas, run.observations)
+        return ChunkResult(len(store), areas, run.observations, run.anchors)
 
 
 def observe_border(
     order: Order, stretch: Stretch, threads: int, above: Chunk, below: Chunk, *done: ChunkResult
-) -> list[OverlapObservation]:
+) -> Observations:
     """What the overlaps of two chunks that lie one below the other tell; ``done`` only keeps the order."""
     session = _session(order, stretch, threads)
-    plan, observed = session.frame.plan, []
+    plan, observed = session.frame.plan, Observations(OverlapObservation)
     with session.store(above) as upper, session.store(below) as lower:
         for store in (upper, lower):
             store.find()
@@ -144,7 +153,7 @@ def observe_border(
                 tile = lower.get(index)
                 weights = tile.weights * session.reader.read_valid(tile.window)
                 placed = PlacedTile(tile.window, tile.heights, weights)
-                observed += observed_overlaps(plan, index, placed, upper)
+                observed.add(numbers_of(observed_overlaps(plan, index, placed, upper)))
     return observed
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 from distributed import Client, Future, as_completed
 
+from imagetodem_qgis.core.observations import AnchorObservation, Observations, OverlapObservation
 from imagetodem_qgis.core.stretch import Stretch
 from imagetodem_qgis.core.surface import GAINS, Levels
 from imagetodem_qgis.core.tiling import Window
-from imagetodem_qgis.prediction.blending import SurfaceBlock
+from imagetodem_qgis.prediction.blending import Blends, SurfaceBlock
 from imagetodem_qgis.prediction.cost import check_disk
 from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.levels import solve_levels
 from imagetodem_qgis.prediction.progress import Share
 from imagetodem_qgis.prediction.record import recipe
-from imagetodem_qgis.prediction.request import Listener, Request, Result
+from imagetodem_qgis.prediction.request import Listener, Request, Result, going_on
 from imagetodem_qgis.prediction.run import stretch_of
 from imagetodem_qgis.prediction.unfinished import Unfinished
 from imagetodem_qgis.prediction.writing import SurfaceFiles
@@ -68,11 +69,11 @@ def predict_on_cluster(
 
     Raises:
         OSError: the disk is too small.
-        RasterError: the image cannot be read, holds no known pixel, or the output cannot be written.
+        RasterError: the image or the known heights cannot be read, or the output cannot be written.
         WorkerError: a process cannot load the model.
     """
     check_disk(request, frame, kept.folder)
-    stretch = stretch_of(request.image, request)
+    stretch = stretch_of(request.image, request, listener)
     chunks = chunks_of(frame.plan, kept.folder, ROWS_OF_TILES)
     slots = sum(client.nthreads().values())
     listener.say(f"{len(frame.plan)} tiles in {len(chunks)} chunks on {slots} threads of the cluster.")
@@ -87,11 +88,18 @@ def predict_on_cluster(
         share.progress(100.0 * (number + 1) / (len(done) + len(borders)))
     results = client.gather(done)
     areas = np.concatenate([result.areas for result in results])
-    observations = [one for result in results for one in result.observations]
-    observations += [one for border in client.gather(borders) for one in border]
+    observations, anchors = Observations(OverlapObservation), Observations(AnchorObservation)
+    for result in results:
+        observations.join(result.observations)
+        anchors.join(result.anchors)
+    for border in client.gather(borders):
+        observations.join(border)
     with_gains = bool(request.model.card.content.get(GAINS, False))
-    levels = solve_levels(InProcessWorker(), observations, [], areas, with_gains)
-    blends = _ClusterBlends(client, order, stretch, threads, chunks, levels, slots * _AHEAD)
+    levels = solve_levels(InProcessWorker(), observations, anchors, areas, with_gains, listener)
+    blends: Blends = _ClusterBlends(client, order, stretch, threads, chunks, levels, slots * _AHEAD)
+    if request.known is not None:
+        known = request.known.over(request, frame, request.scratch, going_on(listener))
+        blends = known.anchored(blends, listener)
     tiles = sum(result.tiles for result in results)
     engine = {"engine": request.engine, "device": f"{slots} threads of a cluster"}
     metadata = recipe(request, frame, stretch, engine, tiles)

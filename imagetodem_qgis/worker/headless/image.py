@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,11 +82,12 @@ class RasterioImage:
         )
         return BandReader(resampled, self._dataset, self.bands)
 
-    def sample(self) -> NDArray[Any]:
+    def sample(self, go_on: Callable[[], None] = lambda: None) -> NDArray[Any]:
         """See :class:`imagetodem_qgis.prediction.rasters.ColourImage`."""
         reader = self.reader(self.grid.window(), self.grid.rows, self.grid.columns)
         parts = []
         for window in sample_windows(self.grid.rows, self.grid.columns):
+            go_on()
             values, valid = reader.read(window)
             parts.append(values[valid])
         return np.concatenate(parts)

@@ -8,21 +8,21 @@ from typing import Any
 from numpy.typing import NDArray
 
 from imagetodem_qgis.runtime.client import WorkerError
-from imagetodem_qgis.worker.main import Worker
+from imagetodem_qgis.worker.main import Finish, Worker
 from imagetodem_qgis.worker.protocol import Message
 
 
 class InProcessWorker:
-    """Answers requests when the answers are asked for; see
+    """Begins with requests at once, and waits for the answers when they are asked for; see
     :class:`imagetodem_qgis.prediction.tiles.Asked`."""
 
     def __init__(self) -> None:
         self._worker = Worker()
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[Finish] = deque()
 
     def send(self, header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> None:
         """See :class:`imagetodem_qgis.prediction.tiles.Asked`."""
-        self._waiting.append(Message(header, arrays or []))
+        self._waiting.append(self._worker.begin(Message(header, arrays or [])))
 
     def receive(self) -> Message:
         """See :class:`imagetodem_qgis.prediction.tiles.Asked`.
@@ -30,7 +30,7 @@ class InProcessWorker:
         Raises:
             WorkerError: the engine or the solve failed.
         """
-        answer = self._worker.answer(self._waiting.popleft())
+        answer = self._waiting.popleft()()
         if answer.header["type"] == "error":
             raise WorkerError(answer.header["message"])
         return answer

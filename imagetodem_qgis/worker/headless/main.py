@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from imagetodem_qgis.core.card import IMAGE_TO_DEM
+from imagetodem_qgis.prediction.disk import full_disks_told
 from imagetodem_qgis.prediction.frame import frame_of
 from imagetodem_qgis.prediction.record import identity
 from imagetodem_qgis.prediction.request import Listener, Result
@@ -17,7 +17,7 @@ from imagetodem_qgis.prediction.run import run_prediction
 from imagetodem_qgis.prediction.unfinished import unfinished
 from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.runtime.client import WorkerError
-from imagetodem_qgis.runtime.models import DEFAULT_MODEL, ModelError, installed_models
+from imagetodem_qgis.runtime.models import ModelError
 from imagetodem_qgis.worker.headless.in_process import InProcessWorker
 from imagetodem_qgis.worker.headless.order import Order, request_of
 from imagetodem_qgis.worker.headless.telling import Printing
@@ -53,6 +53,7 @@ def predict(options: argparse.Namespace, listener: Listener) -> Result:
         order = _order(options, output, scratch)
         request = request_of(order)
         frame = frame_of(request, listener)
+        stack.enter_context(full_disks_told(output.parent))
         run = {**identity(request), "scheduled": options.scheduler is not None}
         kept = stack.enter_context(unfinished(output, run))
         if options.scheduler is None:
@@ -76,13 +77,17 @@ def _order(options: argparse.Namespace, output: Path, scratch: str) -> Order:
         sun_azimuth=options.sun_azimuth,
         output=str(output),
         confidence=str(Path(options.confidence).resolve()) if options.confidence else "",
+        reference=_absolute(options.reference or ""),
+        points=_absolute(options.points or ""),
+        height_field=options.height_field or "",
+        points_crs=options.points_crs or "",
         scratch=scratch,
     )
 
 
 def _absolute(path: str) -> str:
     """A file's whole path, for processes that run in other folders; anything else as it is."""
-    return str(Path(path).resolve()) if Path(path).exists() else path
+    return str(Path(path).resolve()) if path and Path(path).exists() else path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,8 +97,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("image", help="raster with red, green and blue")
     command.add_argument("dem", help="GeoTIFF to write; tiles are kept beside it until it is whole")
     command.add_argument(
-        "--model", default=_default_model(), help="name of an installed model, or its folder or file"
+        "--model",
+        default="",
+        help="name of an installed model, or its folder or file; else the one that suits what is known",
     )
+    command.add_argument(
+        "--reference",
+        metavar="DEM",
+        help="coarse DEM of any reference system and resolution, which may have holes: its heights are kept, "
+        "what it does not show is added",
+    )
+    command.add_argument(
+        "--points",
+        help="points of known height: a table (.csv) with the columns x, y and height, or a file of points",
+    )
+    command.add_argument("--height-field", help="of the points' heights in metres; else 'height', or their Z")
+    command.add_argument("--points-crs", help="of a table, such as EPSG:4326; the image's if not given")
     command.add_argument("--confidence", help="GeoTIFF of standard deviations to write as well")
     command.add_argument("--bands", type=int, nargs=3, metavar=("RED", "GREEN", "BLUE"))
     command.add_argument("--window", type=int, nargs=4, metavar=("ROW", "COLUMN", "ROWS", "COLUMNS"))
@@ -110,8 +129,3 @@ def _parser() -> argparse.ArgumentParser:
         "model and output under the same paths",
     )
     return parser
-
-
-def _default_model() -> str:
-    models = installed_models(IMAGE_TO_DEM)
-    return models[0] if models else DEFAULT_MODEL

@@ -19,6 +19,7 @@ from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.raster.whole_file import (
     BLOCK_SIZE,
     NODATA,
+    cannot_be_written,
     overview_levels,
     partial_name,
     put_in_place,
@@ -100,7 +101,7 @@ class SurfaceWriter:
             self._dataset.set_band_unit(1, unit)
             self._dataset.set_band_description(1, description)
         except (RasterioError, OSError) as error:
-            raise RasterError(f"{path} cannot be written: {error}") from error
+            raise RasterError(cannot_be_written(path, error)) from error
 
     def __enter__(self) -> SurfaceWriter:
         return self
@@ -120,7 +121,7 @@ class SurfaceWriter:
         try:
             self._dataset.write(values, 1, window=place)
         except RasterioError as error:
-            raise RasterError(f"{self._path} cannot be written: {error}") from error
+            raise RasterError(cannot_be_written(self._path, error)) from error
 
     def add_overviews(self, is_cancelled: Callable[[], bool]) -> bool:
         """See :class:`imagetodem_qgis.prediction.rasters.Writer`: rasterio adds them when the file is
@@ -135,7 +136,7 @@ class SurfaceWriter:
                 with rasterio.open(self._partial, "r+") as dataset:
                     dataset.build_overviews(levels, Resampling.average)
         except RasterioError as error:
-            raise RasterError(f"{self._path} cannot be written: {error}") from error
+            raise RasterError(cannot_be_written(self._path, error)) from error
         put_in_place(self._partial, self._path)
 
 
