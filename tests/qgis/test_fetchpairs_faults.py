@@ -99,7 +99,7 @@ def table() -> list[Row]:
     for kind, details, passes, words in STAC:
         for at in ("/search", "red", "scl", "cop-dem-glo-30_"):
             rows.append(Row(EARTH_SEARCH, kind, at, passes, words, {**details, "times": 1}))
-        for at, after in (("/search", 1), ("red", 4)):
+        for at, after in (("/search", 1), ("red", 2)):
             rows.append(
                 Row(EARTH_SEARCH, kind, at, False, words, {**details, "times": ALWAYS, "after": after})
             )
