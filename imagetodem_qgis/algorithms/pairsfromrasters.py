@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class PairsFromRastersAlgorithm(ImageToDemAlgorithm):
         recorded = {
             IMAGE: _identity(image),
             DEM: dem_path,
+            "files": [_state(image.path), _state(dem_path)],
             shared.RESOLUTION: step,
             shared.TILE_SIZE: size,
             **shared.recorded(plan, limits),
@@ -143,6 +145,16 @@ class PairsFromRastersAlgorithm(ImageToDemAlgorithm):
         if not dem.grid.crs:
             raise Refusal(DEM, _unplaced(path))
         return dem, path
+
+
+def _state(path: str) -> str:
+    """Size and date of a raster's file, by which one that took its name is known from it; empty for what is
+    no file."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size} bytes of {datetime.fromtimestamp(status.st_mtime).isoformat(' ')}"
 
 
 def _identity(image: Image) -> str:

@@ -65,7 +65,11 @@ def common_grid(image: Grid, dem: Grid, resolution: float | None) -> Grid:
         crs, step, origin = image.crs, resolution or wide, (left, top)
     else:
         crs, step, origin = _utm(image), resolution or float(f"{math.sqrt(across * down):.3g}"), (0.0, 0.0)
-    first, second = bounds_in(image, crs), bounds_in(dem, crs)
+    # Only the DEM's part around the image: a zone's coordinates do not lead around the globe.
+    around = covered_window(image, dem, _MARGIN)
+    if around.is_empty():
+        raise RasterError("the image and the DEM show no common ground")
+    first, second = bounds_in(image, crs), bounds_in(dem.cropped(around), crs)
     west, south = (max(a, b) for a, b in zip(first[:2], second[:2]))
     east, north = (min(a, b) for a, b in zip(first[2:], second[2:]))
     # A hair, so that a border that lies on a pixel's does not fall to the wrong side by rounding.

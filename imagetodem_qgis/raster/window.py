@@ -26,7 +26,7 @@ def covered_window(grid: Grid, source: Grid, margin: int = 0) -> Window:
     Raises:
         RasterError: the grid cannot be placed in the source's CRS.
     """
-    places = [source.to_pixels(x, y) for x, y in _border(grid, source.crs)]
+    places = [source.to_pixels(x, y) for x, y in _towards(source, _border(grid, source.crs))]
     columns, rows = [column for column, _ in places], [row for _, row in places]
     left, top = math.floor(min(columns)) - margin, math.floor(min(rows)) - margin
     right, bottom = math.ceil(max(columns)) + margin, math.ceil(max(rows)) + margin
@@ -84,6 +84,21 @@ def _dataset(grid: Grid, bands: int) -> gdal.Dataset:
     dataset.SetGeoTransform(grid.geotransform)
     dataset.SetProjection(grid.crs)
     return dataset
+
+
+def _towards(source: Grid, places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Places with longitudes by whole turns as near to a source's middle as can be, all by as many as the one
+    in their midst, which lies near the others also across the antimeridian; those of no longitude as they
+    are."""
+    reference = osr.SpatialReference()
+    reference.SetFromUserInput(source.crs)
+    if not reference.IsGeographic():
+        return places
+    turn = 2.0 * math.pi / reference.GetAngularUnits()
+    middle = source.to_map(source.columns / 2.0, source.rows / 2.0)[0]
+    own = places[len(places) // 2][0]
+    nearest = own + turn * round((middle - own) / turn)
+    return [(x + turn * round((nearest - x) / turn), y) for x, y in places]
 
 
 def _border(grid: Grid, crs: str) -> list[tuple[float, float]]:

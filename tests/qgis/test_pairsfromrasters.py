@@ -162,6 +162,18 @@ def test_a_folder_of_other_pairs_is_refused(make: Make, refusal: Callable[..., s
     assert "IMAGE" in refusal(BANDS=[3, 2, 1])
 
 
+def test_another_raster_of_the_same_name_is_refused(
+    make: Make, refusal: Callable[..., str], dem: Path
+) -> None:
+    """Else one data set would hold pairs of two."""
+    make()
+    assert refusal() == ""
+    write_image(dem, dem_of(SIZE, SIZE) + 7.0, nodata=-9999.0)
+    message = refusal()
+    assert "files = " in message
+    assert "another folder" in message
+
+
 def test_it_runs_in_qgis_process(qgis_process: QgisProcess, image: Path, dem: Path, tmp_path: Path) -> None:
     done = qgis_process(
         "run", "--json", "imagetodem:pairsfromrasters", "--", f"IMAGE={image}", f"DEM={dem}", "TILE_SIZE=128",

@@ -240,3 +240,31 @@ def test_a_small_raster_keeps_most_of_its_tiles():
     assert plan.dropped <= 6
     assert sum(tile.split == "validation" for tile in plan.tiles) >= 1
     assert sum(tile.split == "train" for tile in plan.tiles) >= 4
+
+
+def test_a_hole_in_a_polygon_has_no_tiles():
+    """Also of a polygon in another CRS, beside a second part."""
+    outer, inner, second = ogr.Geometry(ogr.wkbPolygon), (501_000.0, 503_500.0), ogr.Geometry(ogr.wkbPolygon)
+    for polygon, (low, high) in (
+        (outer, (495_000.0, 512_000.0)),
+        (outer, inner),
+        (second, (520_000.0, 525_000.0)),
+    ):
+        ring = ogr.Geometry(ogr.wkbLinearRing)
+        for x, y in ((low, low), (low, high), (high, high), (high, low), (low, low)):
+            ring.AddPoint_2D(x, y + 4_700_000.0)
+        polygon.AddGeometry(ring)
+    both = ogr.Geometry(ogr.wkbMultiPolygon)
+    for polygon in (outer, second):
+        both.AddGeometry(polygon)
+    both.Transform(transformation(UTM_33N, "EPSG:3857"))
+    tiles = tiles_of_areas([area_of_polygon("a", bytes(both.ExportToWkb()), "EPSG:3857")], 10.0, 64, 4)
+    middles = [(tile.origin_x + 320.0, tile.origin_y - 320.0 - 4_700_000.0) for tile in tiles]
+
+    def within(low: float, high: float) -> int:
+        return sum(low < x < high and low < y < high for x, y in middles)
+
+    assert within(*inner) == 0
+    assert within(495_000.0, 512_000.0) == pytest.approx((17_000.0**2 - 2_500.0**2) / 640.0**2, rel=0.05)
+    assert within(520_000.0, 525_000.0) == pytest.approx((5_000.0 / 640.0) ** 2, rel=0.15)
+    assert len(tiles) == within(495_000.0, 512_000.0) + within(520_000.0, 525_000.0)
