@@ -118,7 +118,7 @@ class PredictImageAlgorithm(ImageToDemAlgorithm):
             advanced(azimuth),
             advanced(enum(self.ENGINE, tr("Engine"), _ENGINES, False, _ENGINES[0], False, True)),
             advanced(enum(self.DEVICE, tr("Device"), _DEVICES, False, _DEVICES[0], False, True)),
-            advanced(number(self.OVERLAP, tr("Overlap of tiles (%)"), number.Integer, 25, False, 5, 75)),
+            advanced(number(self.OVERLAP, tr("Overlap of tiles (%)"), number.Integer, 50, False, 5, 75)),
             advanced(number(self.BATCH_SIZE, tr("Batch size"), number.Integer, 4, False, 1, 256)),
             QgsProcessingParameterRasterDestination(self.OUTPUT, tr("Image")),
         ]

@@ -168,6 +168,7 @@ def predict_image(qgis_app: object, tmp_path: Path) -> Predict:
         given = {
             "INPUT": str(dem),
             "MODEL_FILE": str(model),
+            "OVERLAP": 25,
             "OUTPUT": str(tmp_path / "image.tif"),
             **parameters,
         }

@@ -78,14 +78,14 @@ def test_answers_that_are_no_colours_are_told(refused, inverse_model, tmp_path):
 def test_thirty_thousand_pixels_a_side_are_refused_where_the_disk_is_too_small(
     refused, inverse_model, tmp_path, monkeypatch
 ):
-    from imagetodem_qgis.prediction import store
+    from imagetodem_qgis.prediction import disk
 
     path = tmp_path / "large.vrt"
     gdal.GetDriverByName("VRT").Create(str(path), 30_000, 30_000, 1, gdal.GDT_Float32).SetGeoTransform(
         UTM_TRANSFORM
     )
     # 30,000 x 30,000 x 3 bytes, and the tiles; the disk has 1 GB.
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda folder: type("", (), {"free": 1e9})())
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: type("", (), {"free": 1e9})())
     message = refused(path, inverse_model("second_plane_thrice", HEIGHT))
     assert "GB" in message
 

@@ -27,7 +27,7 @@ def groups(rendered: bool = False) -> list[Group]:
     return [Group("pairs", pairs, 1.0, rendered=rendered)]
 
 
-def test_palettes_are_the_colours_that_pairs_have_the_commonest_first():
+def test_palettes_are_the_colours_that_pairs_have_the_least_colourful_first():
     found = typical_palettes(groups(), DEFAULT_STRETCH, seed=0, count=3)
     for palette, name in zip(found, ("forest", "desert", "sea")):
         examples = [pair(COLOURS[name], seed) for seed in range(9)]

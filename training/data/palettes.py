@@ -26,8 +26,8 @@ _STEP = 7
 def typical_palettes(
     groups: Sequence[Group], stretch: StretchRecipe, seed: int, count: int = COUNT
 ) -> list[list[float]]:
-    """The centres of clusters of pairs' mean colours of land (k-means++, Arthur & Vassilvitskii 2007), those
-    of the largest clusters first; of real images, if there are any.
+    """The centres of clusters of pairs' mean colours of land (k-means++, Arthur & Vassilvitskii 2007), the
+    least colourful first; of real images, if there are any.
 
     Args:
         groups: training pairs.
@@ -49,7 +49,7 @@ def typical_palettes(
     wanted = min(count, len(np.unique(colours.round(3), axis=0)))
     centres, members = kmeans2(colours, wanted, minit="++", seed=seed)
     sizes = np.bincount(members, minlength=wanted)
-    order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number] > 0]
+    order = [number for number in np.argsort(np.ptp(centres, axis=1), kind="stable") if sizes[number] > 0]
     return [[round(float(value), 4) for value in centres[number]] for number in order]
 
 
