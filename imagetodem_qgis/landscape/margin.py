@@ -11,9 +11,10 @@ from imagetodem_qgis.core.tiling import TilePlan, Window, plan_tiles
 from imagetodem_qgis.raster.dem import HeightReader
 from imagetodem_qgis.raster.grid import Grid
 
-_WIDEST = 16
-"""Pixels at a tile's border whose colours tell of the zeros that the convolutions see beyond it: those of a
-trained generator differ there from another tile's by several times what they do further inside."""
+_WIDEST = 32
+"""Pixels at a tile's border that are not to be used. In the outer half the colours tell of the zeros that the
+convolutions see beyond the tile; all of it keeps the averaging of two tiles, which takes sharpness away, to a
+part of the overlap, so that tiles' middles are not sharper than what lies between them."""
 
 
 class Margin(NamedTuple):
