@@ -11,10 +11,9 @@ from imagetodem_qgis.core.tiling import TilePlan, Window, plan_tiles
 from imagetodem_qgis.raster.dem import HeightReader
 from imagetodem_qgis.raster.grid import Grid
 
-_WIDEST = 32
-"""Pixels at a tile's border that are not to be used. In the outer half the colours tell of the zeros that the
-convolutions see beyond the tile; all of it keeps the averaging of two tiles, which takes sharpness away, to a
-part of the overlap, so that tiles' middles are not sharper than what lies between them."""
+_LONGEST_FADE = 32
+"""Pixels over which one tile gives way to the next, at most. The average of two tiles is less sharp than
+either: over the whole of a wide overlap, tiles' middles would stand out."""
 
 
 class Margin(NamedTuple):
@@ -29,8 +28,9 @@ class Margin(NamedTuple):
 
 
 def tile_margin(overlap: int) -> int:
-    """Pixels at a tile's border that are not to be used where there are others, of an overlap's."""
-    return min(_WIDEST, overlap // 4)
+    """Pixels at a tile's border that are not to be used where there are others: a quarter of the overlap,
+    more of a wide one. There the colours tell of the zeros that the convolutions see beyond the tile."""
+    return max(overlap // 4, (overlap - _LONGEST_FADE) // 2)
 
 
 def plan_with_margin(grid: Grid, tile_size: int, overlap: int) -> tuple[TilePlan, Margin]:
