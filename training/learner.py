@@ -31,8 +31,7 @@ def make_learner(recipe: Recipe, stage: Stage, earlier: keras.Model | None = Non
     if earlier is not None:
         take_over(generator, earlier)
     discriminator = None
-    adversarial = recipe.adversarial if stage.adversarial is None else stage.adversarial
-    if adversarial > 0.0:
+    if recipe.adversarial > 0.0:
         bands = 1 if output_planes(recipe)[0] == "height" else len(output_planes(recipe))
         discriminator = patch_discriminator(
             len(recipe.inputs), bands, stage.tile_size, **recipe.discriminator
@@ -41,7 +40,7 @@ def make_learner(recipe: Recipe, stage: Stage, earlier: keras.Model | None = Non
         generator,
         recipe.losses,
         discriminator,
-        adversarial,
+        recipe.adversarial,
         relative_to_relief=recipe.target == "relief_per_pixel" and recipe.direction == "image_to_dem",
     )
     return Learner(

@@ -201,7 +201,7 @@ class Loop:
             raise TrainingError(
                 "the network answers with infinite numbers: begin anew with a smaller LEARNING_RATE"
             )
-        if score < state.best_score or plan.recipe.keep == "last":
+        if score < state.best_score:
             checkpoint.save_weights(plan.folder, state.epoch, weights)
             state.best_score, state.best_epoch, state.looks_since_best = score, state.epoch, 0
         else:

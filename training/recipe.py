@@ -20,7 +20,6 @@ DIRECTIONS = ("image_to_dem", "dem_to_image")
 TARGETS = ("relief_per_pixel", "relative")
 SCHEDULES = ("constant", "cosine")
 ORDERS = ("random", "passes")
-KEPT = ("best", "last")
 
 
 class RecipeError(TrainingError):
@@ -43,7 +42,6 @@ class Stage:
         schedule: ``constant``, or ``cosine``: a short rise followed by half a cosine down to 0.
         order: ``random``, pairs as chance draws them; ``passes``, each pair once an epoch.
         share: of a run's time: what a budget of time is shared out by, and the time left is reckoned by.
-        adversarial: weight of the discriminator's opinion; ``None``: the recipe's.
         least_steps: of an epoch, where ``steps_per_epoch`` is ``None``: a small data set is seen several
             times between two looks at the held-out tiles.
     """
@@ -58,7 +56,6 @@ class Stage:
     order: str = "random"
     share: float = 1.0
     least_steps: int = 1
-    adversarial: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,6 @@ class Recipe:
         target: ``relief_per_pixel``, or ``relative`` to the data set's least and largest height, as
             published.
         stretch: of images: ``lower`` and ``upper`` percentile, ``bands`` (together, each), ``clip``.
-        keep: which weights a stage ends with: ``best``, those of the least held-out error, or ``last``: an
-            adversarial game makes answers that look true, which are not those of the least error.
         patience: epochs without a better validation after which a stage ends; 0: never.
         image_dropped: share of a guided network's samples that come without their image; 1: a network that
             never sees one.
@@ -110,7 +105,6 @@ class Recipe:
     stretch: Mapping[str, Any] = field(
         default_factory=lambda: {"lower": 2, "upper": 98, "bands": "together", "clip": 1.5}
     )
-    keep: str = "best"
     patience: int = 0
     image_dropped: float = 0.2
     rendered_share: float = 0.5
@@ -189,7 +183,6 @@ def _make(kind: Any, content: Any, source: str) -> Any:
 def _check(recipe: Recipe, source: str) -> None:
     choices = [
         ("direction", recipe.direction, DIRECTIONS),
-        ("keep", recipe.keep, KEPT),
         ("target", recipe.target, TARGETS),
         *((f"stages[{n}].schedule", stage.schedule, SCHEDULES) for n, stage in enumerate(recipe.stages)),
         *((f"stages[{n}].order", stage.order, ORDERS) for n, stage in enumerate(recipe.stages)),
@@ -208,14 +201,6 @@ def _check(recipe: Recipe, source: str) -> None:
             amounts.append((f"stages[{number}].{key}", getattr(stage, key)))
         if stage.steps_per_epoch is not None:
             amounts.append((f"stages[{number}].steps_per_epoch", stage.steps_per_epoch))
-    weights = [("adversarial", recipe.adversarial)] + [
-        (f"stages[{number}].adversarial", stage.adversarial)
-        for number, stage in enumerate(recipe.stages)
-        if stage.adversarial is not None
-    ]
-    for key, weight in weights:
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
-            raise RecipeError(f"{source}: '{key}' must be 0 or a positive number, not {weight!r}")
     for key, value in amounts:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
             raise RecipeError(f"{source}: '{key}' must be a positive number, not {value!r}")

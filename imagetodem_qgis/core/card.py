@@ -29,7 +29,8 @@ ELEVATION = "elevation"
 """Input plane: height above the sea in kilometres."""
 
 SEA = "sea"
-"""Name of a plane: 1 where a DEM shows the sea, else 0. Level land by the sea has much the same height."""
+"""Input plane: 1 where a DEM shows the sea, else 0. Level land by the sea has much the same height."""
+
 PALETTE = ("palette_red", "palette_green", "palette_blue")
 """Input planes: the mean colour that the image is to have, in the stretched range, the same everywhere."""
 

@@ -58,8 +58,6 @@ def test_a_file_is_read_too(tmp_path):
         ({"inputs": "red"}, "'inputs' must be a list"),
         ({"direction": "sideways"}, "'direction' is 'sideways', not one of 'image_to_dem', 'dem_to_image'"),
         ({"augmentation": {"rotate": True}}, "'augmentation' is 'rotate'"),
-        ({"keep": "first"}, "'keep' is 'first', not one of 'best', 'last'"),
-        ({"adversarial": -1}, "'adversarial' must be 0 or a positive number, not -1"),
         (
             {"stage": {"adversarial": "no"}},
             r"stages\[0\].adversarial' must be 0 or a positive number, not 'no'",

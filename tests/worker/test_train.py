@@ -342,22 +342,6 @@ def test_the_other_tasks_make_models_too(request_for, direction):
     assert all(answers["model"]["tiles"] > 0 for answers in figures.values())
 
 
-def test_a_stage_may_leave_the_game_out_and_the_last_weights_may_be_kept(request_for):
-    # A game in the second stage alone, where nothing moves: its first weights are never beaten.
-    first = {**SHORT, "network": "tiny_unet", "tile_size": 32, "learning_rate": 1e-2, "adversarial": 0.0}
-    second = {**first, "epochs": 3, "learning_rate": STILL, "adversarial": 0.1}
-    game = {"adversarial": 0.2, "discriminator": {"filters": [4, 4, 4, 4]}, "keep": "last", "average": 0.0}
-    request = request_for(stages=[first, second], **game)
-    result = train(request, Recording())
-    alone, *played = result.history
-    assert "adversarial" not in alone
-    for row in played:
-        assert row["loss"] == pytest.approx(row["relief"] + 0.1 * row["adversarial"], rel=1e-5)
-    assert len({row["validation_rmse_by_sigma"] for row in played}) == 1
-    assert result.best_epoch == 4
-    assert train(request_for(stages=[first, second], **{**game, "keep": "best"}), Recording()).best_epoch == 2
-
-
 def test_a_relative_model_tells_its_heights(request_for):
     result = train(request_for(target="relative", losses={"l1": 1.0}, stage=SHORT), Recording())
     card = parse_card((result.model / "model.json").read_text())
