@@ -202,8 +202,16 @@ def _check(recipe: Recipe, source: str) -> None:
         if stage.steps_per_epoch is not None:
             amounts.append((f"stages[{number}].steps_per_epoch", stage.steps_per_epoch))
     for key, value in amounts:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        if not _is_number(value) or not value > 0:
             raise RecipeError(f"{source}: '{key}' must be a positive number, not {value!r}")
+    if not _is_number(recipe.adversarial) or not recipe.adversarial >= 0:
+        raise RecipeError(
+            f"{source}: 'adversarial' must be 0 or a positive number, not {recipe.adversarial!r}"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def adapted(recipe: Recipe, request: Request) -> Recipe:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from collections.abc import MutableMapping
+from typing import Any, Generic, TypeVar
 
 from osgeo import gdal
 
@@ -24,6 +26,8 @@ class OpenFiles(Generic[File]):
         self._lock = threading.Lock()
         self._idle: OrderedDict[int, tuple[str, File]] = OrderedDict()
         self._count = 0
+        # Files that are only forgotten, perhaps by the garbage collector, close without a word as well.
+        weakref.finalize(self, _close, self._idle)
 
     def take(self, name: str) -> File | None:
         """An open file by its address; the caller's alone until it is given back."""
@@ -35,24 +39,24 @@ class OpenFiles(Generic[File]):
 
     def give_back(self, name: str, file: File) -> None:
         """Keep a file for the next reader."""
-        closed = []
+        closed = {}
         with self._lock:
             self._count += 1
             self._idle[self._count] = (name, file)
             if len(self._idle) > self._most:
-                closed.append(self._idle.popitem(last=False)[1])
+                closed = dict([self._idle.popitem(last=False)])
         del file
         _close(closed)
 
     def close(self) -> None:
         """Close all of them."""
         with self._lock:
-            closed = [file for _, file in self._idle.values()]
+            closed = dict(self._idle)
             self._idle.clear()
         _close(closed)
 
 
-def _close(files: list[File]) -> None:
+def _close(files: MutableMapping[int, tuple[str, Any]]) -> None:
     """Close files that nobody else holds, without a word: where the user asked GDAL for its debugging
     messages it would name them, with their tokens."""
     gdal.PushErrorHandler(lambda kind, number, message: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Iterator
@@ -288,6 +289,9 @@ def test_no_secret_is_told(
     with closing(made):
         pair = made.fetch(TILE, lambda: False)
     said += [repr(pair.provenance), repr(made.describe())]
+    # One that nobody closes.
+    source(server, said).fetch(TILE, lambda: False)
+    gc.collect()
     # QGIS itself logs the addresses of requests for JSON that fail.
     assert any(line.startswith("Network: ") and "/token/" in line for line in logged())
     told = "\n".join([*said, *logged(), *capfd.readouterr()])

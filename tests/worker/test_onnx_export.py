@@ -46,17 +46,17 @@ def with_random_weights(architecture: dict[str, Any]) -> keras.Model:
 
 
 def real_like(count: int, side: int, bands: int) -> np.ndarray:
-    """Tiles with the look of ground: smooth shapes, fine texture, and the distance plane if it is taken."""
+    """Tiles with the look of ground, smooth shapes and fine texture; beyond three planes, the last one is
+    level as a distance plane is."""
     random = np.random.default_rng(0)
     down, across = np.mgrid[:side, :side] / side
     tiles = np.empty((count, side, side, bands), np.float32)
-    for index in range(count):
+    for tile in tiles:
         waves = np.sin(random.uniform(5, 40) * down + random.uniform(5, 40) * across)
-        for band in range(min(3, bands)):
-            tiles[index, ..., band] = 0.6 * waves + 0.3 * random.normal(size=(side, side))
+        tile[:] = 0.6 * waves[..., None] + 0.3 * random.normal(size=tile.shape)
     tiles = np.clip(tiles, -1.5, 1.5)
-    if bands == 4:
-        tiles[..., 3] = np.linspace(-2, 1.5, count)[:, None, None]
+    if bands > 3:
+        tiles[..., -1] = np.linspace(-2, 1.5, count)[:, None, None]
     return tiles
 
 

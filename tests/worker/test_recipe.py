@@ -58,10 +58,7 @@ def test_a_file_is_read_too(tmp_path):
         ({"inputs": "red"}, "'inputs' must be a list"),
         ({"direction": "sideways"}, "'direction' is 'sideways', not one of 'image_to_dem', 'dem_to_image'"),
         ({"augmentation": {"rotate": True}}, "'augmentation' is 'rotate'"),
-        (
-            {"stage": {"adversarial": "no"}},
-            r"stages\[0\].adversarial' must be 0 or a positive number, not 'no'",
-        ),
+        ({"adversarial": "no"}, "'adversarial' must be 0 or a positive number, not 'no'"),
         ({"losses": {}}, "'losses' must be a positive number, not 0"),
     ],
 )
