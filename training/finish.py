@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -125,13 +126,7 @@ def _card(
         "direction": recipe.direction,
         "inputs": list(recipe.inputs),
         "outputs": list(output_planes(recipe)),
-        "stretch": {
-            "method": "percentile",
-            "bands": "together" if stretch.together else "each",
-            "lower": stretch.lower,
-            "upper": stretch.upper,
-            "clip": stretch.clip,
-        },
+        "stretch": {"method": "percentile", **asdict(stretch)},
         "target": recipe.target,
         "sun_azimuth": None if recipe.augmentation.get("any_sun") else SUN_AZIMUTH,
         "ground_sampling_distance": {"minimum": round(least, 3), "maximum": round(largest, 3)},

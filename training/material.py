@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagetodem_qgis.core.card import ModelCard, StretchRecipe
+from imagetodem_qgis.core.card import ModelCard
+from imagetodem_qgis.core.stretch import EACH, StretchRecipe
 from training.data.batches import Batch, Batches, pair_count
 from training.data.cache import PairCache
 from training.data.checks import check_sources
@@ -137,8 +138,8 @@ class Joined(Sequence[Pair]):
 def stretch_of(recipe: Recipe) -> StretchRecipe:
     """The recipe's stretch as the card's parser gives it."""
     stretch = recipe.stretch
-    together = stretch.get("bands", "each") == "together"
-    return StretchRecipe(float(stretch["lower"]), float(stretch["upper"]), float(stretch["clip"]), together)
+    lower, upper, clip = (float(stretch[key]) for key in ("lower", "upper", "clip"))
+    return StretchRecipe(lower, upper, clip, stretch.get("bands", EACH))
 
 
 def _all_rendered(source: Source) -> bool:

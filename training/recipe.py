@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from imagetodem_qgis.core.stretch import BANDS, EACH
 from training.data.sampling import Augmentation
 from training.request import Request, TrainingError
 
@@ -78,7 +79,7 @@ class Recipe:
         augmentation: the switches of :class:`training.data.sampling.Augmentation`.
         target: ``relief_per_pixel``, or ``relative`` to the data set's least and largest height, as
             published.
-        stretch: of images: ``lower`` and ``upper`` percentile, ``bands`` (together, each), ``clip``.
+        stretch: of images: ``lower`` and ``upper`` percentile, ``bands`` (each, together, dehazed), ``clip``.
         patience: epochs without a better validation after which a stage ends; 0: never.
         image_dropped: share of a guided network's samples that come without their image; 1: a network that
             never sees one.
@@ -103,7 +104,7 @@ class Recipe:
     )
     target: str = "relief_per_pixel"
     stretch: Mapping[str, Any] = field(
-        default_factory=lambda: {"lower": 2, "upper": 98, "bands": "together", "clip": 1.5}
+        default_factory=lambda: {"lower": 2, "upper": 98, "bands": "dehazed", "clip": 1.5}
     )
     patience: int = 0
     image_dropped: float = 0.2
@@ -184,6 +185,7 @@ def _check(recipe: Recipe, source: str) -> None:
     choices = [
         ("direction", recipe.direction, DIRECTIONS),
         ("target", recipe.target, TARGETS),
+        ("stretch.bands", recipe.stretch.get("bands", EACH), BANDS),
         *((f"stages[{n}].schedule", stage.schedule, SCHEDULES) for n, stage in enumerate(recipe.stages)),
         *((f"stages[{n}].order", stage.order, ORDERS) for n, stage in enumerate(recipe.stages)),
         ("stages[-1].network", recipe.stages[-1].network, (recipe.architecture.get("name"),)),

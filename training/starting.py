@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import keras
@@ -93,12 +93,6 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
     stage = replace(recipe.stages[-1], network=name, tile_size=card.tile_size)
     # A network without a plane of spread has no use for the loss that teaches it.
     losses = recipe.losses if "log_scale" in card.outputs else {"l1": sum(recipe.losses.values())}
-    stretch = {
-        "lower": card.stretch.lower,
-        "upper": card.stretch.upper,
-        "bands": "together" if card.stretch.together else "each",
-        "clip": card.stretch.clip,
-    }
     return replace(
         recipe,
         inputs=card.inputs,
@@ -106,7 +100,7 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
         stages=(stage,),
         losses=losses,
         target=card.target,
-        stretch=stretch,
+        stretch=asdict(card.stretch),
     )
 
 

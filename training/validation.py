@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import COARSE_DEM, DEM_TO_IMAGE, StretchRecipe
+from imagetodem_qgis.core.card import COARSE_DEM, DEM_TO_IMAGE
+from imagetodem_qgis.core.stretch import StretchRecipe
 from training.data.pair import Pair
 from training.data.sampling import TILE_SIZE, pair_stretch, plain_sample
 from training.data.tasks import Task

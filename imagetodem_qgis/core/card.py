@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagetodem_qgis.core.stretch import BANDS, EACH, StretchRecipe
+
 CARD_FILE = "model.json"
 
 ONNX_FILE = "generator.onnx"
@@ -59,23 +61,6 @@ _DIRECTIONS = (IMAGE_TO_DEM, DEM_TO_IMAGE)
 
 class CardError(ValueError):
     """A card that cannot be used; the message names the key."""
-
-
-@dataclass(frozen=True)
-class StretchRecipe:
-    """How an image is brought to the network's range: percentiles of the whole image become -1 and 1.
-
-    Attributes:
-        lower: percentile that becomes -1.
-        upper: percentile that becomes 1.
-        clip: largest magnitude of a stretched value.
-        together: whether the percentiles are those of all bands together, not of each.
-    """
-
-    lower: float
-    upper: float
-    clip: float
-    together: bool
 
 
 @dataclass(frozen=True)
@@ -224,12 +209,13 @@ def _stretch(content: dict[str, Any]) -> StretchRecipe:
         raise CardError(
             f"{CARD_FILE} has a wrong value for 'stretch': percentiles {lower} to {upper}, clip {clip}"
         )
-    bands = content.get("bands", "each")
-    if bands not in ("each", "together"):
+    bands = content.get("bands", EACH)
+    if bands not in BANDS:
         raise CardError(
-            f"{CARD_FILE} has a wrong value for 'stretch.bands': {bands!r}, not 'each' or 'together'"
+            f"{CARD_FILE} has a wrong value for 'stretch.bands': {bands!r}, not one of "
+            f"{', '.join(map(repr, BANDS))}"
         )
-    return StretchRecipe(lower, upper, clip, bands == "together")
+    return StretchRecipe(lower, upper, clip, bands)
 
 
 def _azimuth(content: dict[str, Any]) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from imagetodem_qgis.core.stretch import Stretch, percentile_stretch
+from imagetodem_qgis.core.stretch import Stretch
 from imagetodem_qgis.core.surface import GAINS
 from imagetodem_qgis.core.tiling import blending_weights
 from imagetodem_qgis.prediction.answers import Answers
@@ -92,11 +92,10 @@ def stretch_of(image: ColourImage, request: Request, listener: Listener) -> Stre
         Cancelled: the user cancelled.
         RasterError: it holds no known pixel.
     """
-    recipe = request.model.card.stretch
     samples = image.sample(going_on(listener))
     if len(samples) == 0:
         raise RasterError(f"{image.path} holds no known pixel (INPUT): all of it is nodata or masked")
-    return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
+    return request.model.card.stretch.of(samples)
 
 
 def _say_what_is_kept(kept: Unfinished, store: TileStore, listener: Listener) -> None:

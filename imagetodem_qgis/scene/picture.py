@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from imagetodem_qgis.core.stretch import percentile_stretch
+from imagetodem_qgis.core.stretch import StretchRecipe
 from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.prediction.request import Cancelled
 from imagetodem_qgis.raster.cache import small_block_cache
@@ -74,7 +74,7 @@ def _read(
         stripe = Window(row, 0, min(_STRIPE, rows - row), columns)
         values, valid = reader.read(stripe)
         if values.dtype != np.uint8:
-            stretch = stretch or percentile_stretch(_samples(image), clip=1.0)
+            stretch = stretch or StretchRecipe(clip=1.0).of(_samples(image))
             values = np.rint((np.nan_to_num(stretch.apply(values)) + 1.0) * 127.5).astype(np.uint8)
         place = np.s_[row : row + stripe.rows]
         colours[:3, place] = np.moveaxis(values, -1, 0)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from imagetodem_qgis.core.card import CardError, StretchRecipe, parse_card
+from imagetodem_qgis.core.card import CardError, parse_card
+from imagetodem_qgis.core.stretch import EACH, StretchRecipe
 
 CARD: dict[str, Any] = {
     "name": "hills",
@@ -54,7 +55,7 @@ def test_a_whole_card_is_read():
     assert card.direction == "image_to_dem"
     assert card.inputs == ("red", "green", "blue", "log_ground_sampling_distance")
     assert card.outputs == ("height", "log_scale")
-    assert card.stretch == StretchRecipe(2.0, 98.5, 1.5, False)
+    assert card.stretch == StretchRecipe(2.0, 98.5, 1.5, EACH)
     assert card.target == "relief_per_pixel"
     assert card.sun_azimuth == 135.0
     assert card.gsd_range == (10.0, 1000.0)

@@ -10,7 +10,6 @@ import pytest
 
 from imagetodem_qgis.core.confidence import doubt_of
 from imagetodem_qgis.core.likeness import likeness_of, tile_features
-from imagetodem_qgis.core.stretch import percentile_stretch
 from imagetodem_qgis.core.tiling import plan_tiles
 from tests.tiny_dataset import write_dataset
 from tests.tiny_models import RELIEF, make_model, write_networks
@@ -160,7 +159,7 @@ def test_one_in_a_hundred_training_tiles_is_far_and_other_images_are_all():
 
     def distance(image: np.ndarray) -> float:
         recipe = card.stretch
-        stretch = percentile_stretch(image.reshape(-1, 3), recipe.lower, recipe.upper, recipe.clip)
+        stretch = recipe.of(image.reshape(-1, 3))
         return likeness.distance(tile_features(stretch.apply(image), np.ones(image.shape[:2], bool)))
 
     far = np.mean([distance(tile.image) > likeness.far for tile in tiles])

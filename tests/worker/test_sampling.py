@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from imagetodem_qgis.core.card import StretchRecipe
-from imagetodem_qgis.core.stretch import Stretch
+from imagetodem_qgis.core.stretch import EACH, Stretch, StretchRecipe
 from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
 from training.data.sampling import (
     Augmentation,
@@ -194,7 +193,7 @@ def test_each_switch_changes_what_it_says_and_nothing_else():
     scaled = samples(scale=True)
     assert len({round(s.gsd, 3) for s in scaled}) > 3
     assert {round(s.gsd, 3) for s in samples(turn=True, mirror=True, contrast=True)} == {round(plain.gsd, 3)}
-    limits = StretchRecipe(0.0, 100.0, 1.0, together=False)
+    limits = StretchRecipe(0.0, 100.0, 1.0, EACH)
     stretched = random_sample(pair, 64, np.random.default_rng(0), OFF, limits)
     expected = plain_sample(pair, 0, 0, 256, 64, pair_stretch(pair, limits))
     np.testing.assert_array_equal(stretched.inputs, expected.inputs)

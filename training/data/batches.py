@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import StretchRecipe
+from imagetodem_qgis.core.stretch import StretchRecipe
 from training.data.pair import Pair
 from training.data.sampling import Augmentation, Sample, random_sample
 from training.data.sources import Group

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
-from imagetodem_qgis.core.card import StretchRecipe
 from imagetodem_qgis.core.sea import is_sea
+from imagetodem_qgis.core.stretch import StretchRecipe
 from training.data.pair import Pair
 from training.data.sampling import pair_stretch
 from training.data.sources import Group

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imagetodem_qgis.core.card import StretchRecipe
 from imagetodem_qgis.core.light import all_symmetries
-from imagetodem_qgis.core.stretch import Stretch, percentile_stretch
+from imagetodem_qgis.core.stretch import DEHAZED, Stretch, StretchRecipe
 from training.data.pair import Pair
 
 REFERENCE_GSD = 100.0
@@ -69,7 +68,7 @@ class Augmentation:
 
 
 FULL_AUGMENTATION = Augmentation()
-DEFAULT_STRETCH = StretchRecipe(2.0, 98.0, 1.5, together=True)
+DEFAULT_STRETCH = StretchRecipe(2.0, 98.0, 1.5, DEHAZED)
 
 
 def relief_per_pixel(
@@ -106,13 +105,9 @@ def plain_sample(pair: Pair, row: int, column: int, side: int, size: int, stretc
 
 
 def pair_stretch(pair: Pair, recipe: StretchRecipe = DEFAULT_STRETCH) -> Stretch:
-    """The stretch of a whole pair's image, from every seventh of its valid pixels; by default all bands
+    """The stretch of a whole pair's image, from every seventh of its valid pixels; by default of all bands
     together: white-balanced tile by tile, desert and forest would look alike."""
-    return _stretch(pair.image[pair.valid].reshape(-1, 3)[::7], recipe)
-
-
-def _stretch(samples: NDArray[np.generic], recipe: StretchRecipe) -> Stretch:
-    return percentile_stretch(samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
+    return recipe.of(pair.image[pair.valid].reshape(-1, 3)[::7])
 
 
 def random_sample(
@@ -196,7 +191,7 @@ def _surrounding_stretch(
     samples = pair.image[window][pair.valid[window]]
     if samples.size == 0:
         return pair_stretch(pair, recipe)
-    return _stretch(samples, recipe)
+    return recipe.of(samples)
 
 
 def _stretched(bands: NDArray[np.float32], stretch: Stretch) -> NDArray[np.float32]:

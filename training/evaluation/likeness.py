@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagetodem_qgis.core.card import StretchRecipe
 from imagetodem_qgis.core.likeness import FEATURES, Likeness, tile_features
-from imagetodem_qgis.core.stretch import percentile_stretch
+from imagetodem_qgis.core.stretch import StretchRecipe
 from training.evaluation.area import Area
 
 _FAR = 99.0
@@ -52,8 +51,7 @@ def input_statistics(areas: Iterable[Area], recipe: StretchRecipe) -> dict[str, 
 
 
 def _features(area: Area, recipe: StretchRecipe) -> Any:
-    stretch = percentile_stretch(area.samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
-    return tile_features(stretch.apply(area.image), area.valid)
+    return tile_features(recipe.of(area.samples).apply(area.image), area.valid)
 
 
 def _rounded(row: Any) -> list[float]:

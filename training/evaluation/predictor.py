@@ -23,7 +23,6 @@ from imagetodem_qgis.core.card import (
 )
 from imagetodem_qgis.core.observations import OverlapObservation, observation_arrays
 from imagetodem_qgis.core.sea import is_sea
-from imagetodem_qgis.core.stretch import percentile_stretch
 from imagetodem_qgis.core.surface import GAINS, Levels, PlacedTile, blend, observe_overlap
 from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
 from imagetodem_qgis.worker.solve import solve_levels
@@ -147,9 +146,7 @@ class Predictor:
 
     def stretched(self, area: Area) -> FloatArray:
         """An area's image as the model's card stretches it, 0 where unknown: (rows, columns, 3) float32."""
-        recipe = self.card.stretch
-        stretch = percentile_stretch(area.samples, recipe.lower, recipe.upper, recipe.clip, recipe.together)
-        image = stretch.apply(area.image)
+        image = self.card.stretch.of(area.samples).apply(area.image)
         image[~area.valid] = 0.0
         return image
 
