@@ -57,7 +57,7 @@ def calibrate(model: Path, data: Path, mosaics: int) -> dict[str, Any]:
     doubts = {split: doubts_of(model, found) for split, found in areas.items()}
     weights = fitted_weights(doubts["validation"])
     anchored = {split: anchored_doubts_of(model, found, weights) for split, found in areas.items()}
-    anchored_weights = fitted_weights(anchored["validation"], ANCHORED_WEIGHTS, by_area=True)
+    anchored_weights = fitted_weights(anchored["validation"], ANCHORED_WEIGHTS)
     return {
         CONFIDENCE: {
             **weights,

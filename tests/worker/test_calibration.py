@@ -118,11 +118,28 @@ def test_the_weights_that_made_the_errors_are_found():
     assert shares["within_2_sigma"] == pytest.approx(0.9545, abs=0.01)
 
 
-def test_a_source_counts_by_itself_not_by_its_areas():
+def other(seed: int) -> Doubts:
+    """Errors of another source, whose variance is 8 of the second square."""
+    squares = made_up(seed).squares
+    errors = np.random.default_rng(seed + 1).normal(size=len(squares)) * np.sqrt(8.0 * squares[:, 1])
+    return Doubts("other", errors, squares)
+
+
+def test_a_source_counts_by_itself_for_what_weights_are_beside_each_other():
     many = [made_up(seed) for seed in range(9)]
-    (alone,) = [Doubts("alone", *(getattr(made_up(50, times=3.0), name) for name in ("errors", "squares")))]
-    weights = fitted_weights([*many, alone])
-    assert weights["spread"] > 2.0 * fitted_weights(many)["spread"]
+    ratios = []
+    for others in (0, 1, 9):
+        weights = fitted_weights([*many, *(other(seed) for seed in range(50, 50 + others))])
+        ratios.append(weights["copies"] / weights["spread"])
+    assert ratios[1] > 3.0 * ratios[0]
+    assert ratios[1] == pytest.approx(ratios[2], rel=0.1)
+
+
+def test_an_area_counts_by_itself_for_how_large_weights_are():
+    many = [made_up(seed) for seed in range(9)]
+    far_off = made_up(50, times=3.0)
+    alone = fitted_weights([*many, Doubts("alone", far_off.errors, far_off.squares)])
+    assert 1.0 < alone["spread"] / fitted_weights(many)["spread"] < 1.5
 
 
 def test_errors_with_heavy_tails_are_covered_evenly():

@@ -88,18 +88,16 @@ def anchored_doubts_of(folder: Path, areas: Iterable[Area], weights: Mapping[str
     return found
 
 
-def fitted_weights(
-    doubts: list[Doubts], names: Sequence[str] = WEIGHTS, by_area: bool = False
-) -> dict[str, float]:
+def fitted_weights(doubts: list[Doubts], names: Sequence[str] = WEIGHTS) -> dict[str, float]:
     """Weights under which the errors are most likely, scaled so that the shares within one and two standard
     deviations are both as near to a normal distribution's as they can be.
 
-    Errors are taken to be normal; each source counts alike, and each area in it.
+    Errors are taken to be normal. For what the weights are beside each other each source counts alike, and
+    each area in it; for how large they are, each area.
 
     Args:
         doubts: of the areas.
         names: of the weights, one for each of their squares.
-        by_area: whether each area counts alike where the shares are told.
 
     Raises:
         ValueError: there is no error to fit them to.
@@ -126,9 +124,8 @@ def fitted_weights(
     found = minimize(unlikeliness, start, jac=True, method="L-BFGS-B", bounds=[(-20.0, 20.0)] * len(names))
     weights = np.exp(found.x) / means
     ratios = np.abs(errors) / np.sqrt(squares @ weights + _LEAST)
-    if by_area:
-        shares = np.concatenate([np.full(len(one.errors), 1.0 / len(one.errors)) for one in doubts])
-    factor = _factor(ratios, shares / shares.sum())
+    alike = np.concatenate([np.full(len(one.errors), 1.0 / len(one.errors)) for one in doubts])
+    factor = _factor(ratios, alike / alike.sum())
     return {name: float(f"{weight * factor**2:.4g}") for name, weight in zip(names, weights)}
 
 
