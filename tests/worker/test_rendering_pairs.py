@@ -17,6 +17,7 @@ from training.rendering import __main__ as command
 from training.rendering import contact_sheet as sheet_module
 from training.rendering.comparison import measures, tiles
 from training.rendering.contact_sheet import contact_sheet, hillshade
+from training.rendering.cover import Ground, cover_ground
 from training.rendering.dataset import rendering_number, write_dataset
 from training.rendering.landform import read_landform
 from training.rendering.light import Sun, incidence
@@ -152,7 +153,49 @@ def test_the_palette_is_physical_and_every_landscape_can_be_painted() -> None:
         assert (colour > 0.0).all()
         assert (colour < 1.0).all()
     assert reflectance("snow", random).mean() > 5 * reflectance("conifer", random).mean()
-    assert len({biome.name for biome in BIOMES}) == len(BIOMES) == 13
+    assert len({biome.name for biome in BIOMES}) == len(BIOMES) == 15
+
+
+def painted(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness of a landscape's cover without light, and the height below it."""
+    biome = next(biome for biome in BIOMES if biome.name == name)
+    heights = 1500.0 + fractal_noise(128, 3.0, np.random.default_rng((1, seed))) * 350.0
+    landform = read_landform(heights.astype(np.float32), 30.0)
+    sunny = landform.facing(140.0)
+    ground = cover_ground(biome, landform, sunny, np.zeros_like(sunny), np.random.default_rng((2, seed)))
+    return np.mean(ground.bands, axis=0), heights
+
+
+@pytest.mark.parametrize(
+    ("name", "brighter"),
+    [
+        ("alpine pastures", "high"),
+        ("bare uplands", "high"),
+        ("mountain forest", "low"),
+        ("temperate farmland", "low"),
+    ],
+)
+def test_a_landscape_is_bright_where_a_geographer_knows_it_to_be(name: str, brighter: str) -> None:
+    """Forest on the hills of one, below bare ground or pastures in another: a network must see both."""
+    agreement = np.median([np.corrcoef(*(a.ravel() for a in painted(name, n)))[0, 1] for n in range(16)])
+    assert agreement > 0.2 if brighter == "high" else agreement < -0.1
+
+
+def test_gravel_lies_on_the_floor_of_a_valley_along_its_river() -> None:
+    """A valley of straight sides whose river runs along its middle column."""
+    across = np.abs(np.arange(256) - 128.0)
+    heights = (np.arange(256)[::-1, None] * 2.0 + across * 15.0).astype(np.float32)
+    landform = read_landform(heights, 30.0)
+    seen = 0
+    for seed in range(12):
+        ground = Ground(landform, np.zeros_like(heights), np.random.default_rng(seed))
+        ground.bands = [np.full_like(heights, 0.05) for _ in range(3)]
+        ground.lay_gravel_bed()
+        bed = np.abs(ground.bands[0] - 0.05) > 0.02
+        seen += bool(bed.any())
+        # None is higher above the river than 0.06 of the relief.
+        assert (across[np.nonzero(bed)[1]] <= 10).all()
+    assert seen >= 6
 
 
 def test_the_camera_keeps_what_is_brighter_brighter() -> None:

@@ -50,6 +50,7 @@ class Biome:
         water: of the palette, for lakes and rivers.
         rivers: chance of rivers.
         dry_washes: whether rivers are beds of sand.
+        gravel: chance of rivers that wander in wide beds of gravel.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Biome:
     water: tuple[str, ...] = ("clear water", "green water", "deep water")
     rivers: float = 0.6
     dry_washes: bool = False
+    gravel: float = 0.0
 
 
 RIPARIAN = Cover(

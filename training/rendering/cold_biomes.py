@@ -39,6 +39,50 @@ COLD = (
         ),
         water=("turquoise water", "clear water", "deep water"),
         farmland=0.2,
+        gravel=0.3,
+    ),
+    Biome(
+        # Above the timber line it is as green as on the valley floor, and brighter than the forest between.
+        "alpine pastures",
+        ("alpine grass", "alpine grass", "meadow", "pasture", "heath", "dry grass"),
+        (
+            Cover(
+                ("granite", "gneiss", "limestone", "scree", "slate"),
+                (0.05, 0.35),
+                height=(0.5, 2.0),
+                slope=(0.0, 1.0),
+                ridge=(0.0, 1.0),
+                chance=0.8,
+            ),
+            Cover(
+                ("conifer",),
+                (0.15, 0.45),
+                height=(-2.2, -0.7),
+                slope=(0.2, 1.2),
+                sunny=(-0.8, 0.1),
+                noise=(0.2, 0.7),
+                sharp=(2, 7),
+            ),
+            Cover(
+                ("meadow", "pasture", "stubble"),
+                (0.05, 0.2),
+                height=(-2.5, -1.0),
+                slope=(-2.5, -1.0),
+                wet=(0.2, 1.0),
+                sharp=(3, 8),
+            ),
+            Cover(
+                ("snow", "old snow"),
+                (0.01, 0.1),
+                height=(1.5, 3.0),
+                sunny=(-1.5, -0.3),
+                chance=0.3,
+                sharp=(3, 8),
+            ),
+        ),
+        water=("turquoise water", "clear water"),
+        farmland=0.4,
+        gravel=0.3,
     ),
     Biome(
         "tundra",
@@ -56,6 +100,7 @@ COLD = (
             ),
         ),
         rivers=0.8,
+        gravel=0.5,
     ),
     Biome(
         "snowy mountains",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from training.rendering.biome import Biome, Cover, Span
 from training.rendering.farmland import lay_out_fields, roads, settlements
@@ -143,6 +144,23 @@ class Ground:
         lines = roads(along, self._random) * np.clip(1.5 - 0.8 * self._follows["slope"], 0.0, 1.0)
         self.blend(reflectance(name, self._random), lines)
 
+    def lay_gravel_bed(self) -> None:
+        """The wide bed of gravel of a river that wanders over its valley floor, threads of water in it."""
+        random = self._random
+        river = self._flow > np.float32(random.uniform(7.6, 9.2))
+        if not river.any():
+            return
+        distance, nearest = ndimage.distance_transform_edt(~river, return_indices=True)
+        above = self.shape.height - self.shape.height[tuple(nearest)]
+        width = np.float32(random.uniform(1.5, 8.0)) * np.exp(np.float32(0.4) * self.noise(2.6))
+        bed = np.clip(width - distance.astype(np.float32), 0.0, 1.0)
+        bed *= np.clip(2.0 - above / np.float32(random.uniform(0.01, 0.03)), 0.0, 1.0)
+        stones = str(random.choice(["gravel", "gravel", "scree", "sand", "limestone"]))
+        self.blend(reflectance(stones, random), bed * np.float32(random.uniform(0.7, 1.0)))
+        if random.random() < 0.6:
+            threads = np.clip(1.0 - 4.0 * np.abs(self.noise(2.6) + np.float32(0.2)), 0.0, 1.0) * bed
+            self.blend(reflectance("green water", random), threads)
+
     def lay_water(self, biome: Biome, lakes: Plane) -> None:
         """Lakes where the DEM is level, rivers where much ground drains through."""
         random = self._random
@@ -194,5 +212,7 @@ def cover_ground(
         ground.lay_fields()
     if random.random() < 0.4:
         ground.lay_roads()
+    if random.random() < biome.gravel:
+        ground.lay_gravel_bed()
     ground.lay_water(biome, lakes)
     return ground

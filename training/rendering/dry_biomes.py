@@ -51,6 +51,43 @@ DRY = (
         strata=(0.0, 0.5),
         rivers=0.5,
         dry_washes=True,
+        gravel=0.3,
+    ),
+    Biome(
+        # The other way round than most forests: plants where water is, bare and washed-out ground above.
+        "bare uplands",
+        ("limestone", "ochre", "mudstone", "loam", "red soil", "grey shale", "dry grass"),
+        (
+            Cover(("dry grass", "steppe"), (0.1, 0.4), height=(-0.5, 1.0), chance=0.8),
+            Cover(
+                ("macchia", "broadleaf", "juniper", "conifer"),
+                (0.2, 0.6),
+                height=(-1.6, -0.3),
+                slope=(-0.5, 0.8),
+                sunny=(-1.2, 0.0),
+                wet=(0.0, 0.8),
+            ),
+            Cover(
+                ("limestone", "mudstone", "gravel", "pale sandstone"),
+                (0.03, 0.25),
+                height=(0.3, 1.5),
+                slope=(0.0, 1.0),
+                ridge=(-0.2, 1.0),
+            ),
+            Cover(
+                ("meadow", "crop", "macchia", "broadleaf"),
+                (0.05, 0.25),
+                height=(-2.0, -0.8),
+                slope=(-2.0, -0.6),
+                wet=(0.2, 1.0),
+                chance=0.7,
+            ),
+            RIPARIAN,
+        ),
+        strata=(0.0, 0.4),
+        farmland=0.6,
+        dry_washes=True,
+        gravel=0.6,
     ),
     Biome(
         "badlands",
@@ -83,6 +120,7 @@ DRY = (
         strata=(0.0, 0.3),
         farmland=0.4,
         dry_washes=True,
+        gravel=0.3,
     ),
     Biome(
         "volcano",

@@ -42,14 +42,14 @@ def lay_out_fields(size: int, bend: Plane, random: np.random.Generator) -> list[
 
 
 def settlements(site: Plane, grain: Plane, random: np.random.Generator) -> Plane:
-    """Share of roofs and streets: a grainy pattern around a few places.
+    """Share of roofs and streets: a grainy pattern around a few places, from hamlets to a large town.
 
     Args:
         site: (size, size), high where people settle.
         grain: (size, size) white noise.
         random: source of chance.
     """
-    limit = float(np.quantile(site[::6, ::6], 1.0 - random.uniform(0.005, 0.06)))
+    limit = float(np.quantile(site[::6, ::6], 1.0 - np.exp(random.uniform(np.log(0.005), np.log(0.3)))))
     dense = np.clip((site - np.float32(limit)) * 4.0, 0.0, 1.0)
     return np.asarray(dense * np.clip(0.5 + 0.45 * grain, 0.0, 1.0), np.float32)
 

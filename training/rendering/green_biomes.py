@@ -39,6 +39,7 @@ GREEN = (
         ),
         farmland=0.7,
         water=("clear water", "green water", "turquoise water"),
+        gravel=0.3,
     ),
     Biome(
         "mediterranean",
@@ -58,6 +59,7 @@ GREEN = (
         strata=(0.0, 0.35),
         farmland=0.85,
         dry_washes=True,
+        gravel=0.4,
     ),
     Biome(
         "rain forest",
