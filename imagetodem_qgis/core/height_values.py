@@ -69,6 +69,26 @@ class HeightValues:
         return np.where(known, heights, np.nan).astype(np.float32)
 
 
+def why_not_heights(bands: int, complex_numbers: bool, paletted: bool, red: bool) -> str | None:
+    """Why the first band of a raster holds no heights, to go on with after its path; ``None`` where it may.
+
+    Args:
+        bands: of the raster.
+        complex_numbers: whether the first band holds such.
+        paletted: whether its numbers stand for colours.
+        red: whether it is the red band of an image.
+    """
+    if not bands:
+        return "has no band: give a DEM"
+    if complex_numbers:
+        return "holds complex numbers: give a DEM"
+    if paletted:
+        return "is paletted: its values are numbers of colours, not heights"
+    if bands >= 3 and red:
+        return "is an image in colours, not a DEM: give a raster of heights"
+    return None
+
+
 def metres_of(unit: str) -> float | None:
     """Length in metres of a unit by its name; ``None`` for what is no known unit of length."""
     name = unit.strip().lower()

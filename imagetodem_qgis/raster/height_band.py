@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from osgeo import gdal
 
-from imagetodem_qgis.core.height_values import HeightValues
+from imagetodem_qgis.core.height_values import HeightValues, why_not_heights
 from imagetodem_qgis.raster.errors import RasterError
 
 
@@ -30,16 +30,15 @@ def height_band(dataset: gdal.Dataset, path: str) -> HeightBand:
     Raises:
         RasterError: it has no band, or one that holds no heights.
     """
-    if not dataset.RasterCount:
-        raise RasterError(f"{path} has no band: give a DEM")
-    band = dataset.GetRasterBand(1)
-    colour = band.GetColorInterpretation()
-    if gdal.DataTypeIsComplex(band.DataType):
-        raise RasterError(f"{path} holds complex numbers: give a DEM")
-    if colour == gdal.GCI_PaletteIndex:
-        raise RasterError(f"{path} is paletted: its values are numbers of colours, not heights")
-    if dataset.RasterCount >= 3 and colour == gdal.GCI_RedBand:
-        raise RasterError(f"{path} is an image in colours, not a DEM: give a raster of heights")
+    bands = dataset.RasterCount
+    band = dataset.GetRasterBand(1) if bands else None
+    colour = band.GetColorInterpretation() if bands else gdal.GCI_Undefined
+    complex_numbers = bands > 0 and bool(gdal.DataTypeIsComplex(band.DataType))
+    refusal = why_not_heights(
+        bands, complex_numbers, colour == gdal.GCI_PaletteIndex, colour == gdal.GCI_RedBand
+    )
+    if refusal:
+        raise RasterError(f"{path} {refusal}")
     return HeightBand(
         unit=str(band.GetUnitType() or "").strip().lower(),
         scale=float(band.GetScale() or 1.0),

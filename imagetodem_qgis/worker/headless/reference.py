@@ -19,7 +19,7 @@ from rasterio.warp import reproject, transform
 from rasterio.windows import Window as RasterioWindow
 
 from imagetodem_qgis.core.grid import PixelGrid, Vector
-from imagetodem_qgis.core.height_values import METRE, HeightValues
+from imagetodem_qgis.core.height_values import METRE, HeightValues, why_not_heights
 from imagetodem_qgis.core.tiling import Window, blocks
 from imagetodem_qgis.raster.errors import RasterError
 from imagetodem_qgis.raster.reference_grid import (
@@ -177,12 +177,12 @@ def _place(source: CRS, target: CRS, place: Vector) -> Vector:
 
 def _height_values(dataset: DatasetReader, path: str) -> HeightValues:
     colour = dataset.colorinterp[0]
-    if dataset.dtypes[0].startswith("complex"):
-        raise RasterError(f"{path} holds complex numbers: give a DEM")
-    if colour == ColorInterp.palette:
-        raise RasterError(f"{path} is paletted: its values are numbers of colours, not heights")
-    if dataset.count >= 3 and colour == ColorInterp.red:
-        raise RasterError(f"{path} is an image in colours, not a DEM: give a raster of heights")
+    complex_numbers = dataset.dtypes[0].startswith("complex")
+    refusal = why_not_heights(
+        dataset.count, complex_numbers, colour == ColorInterp.palette, colour == ColorInterp.red
+    )
+    if refusal:
+        raise RasterError(f"{path} {refusal}")
     return HeightValues(
         unit=str(dataset.units[0] or "").strip().lower(),
         scale=float(dataset.scales[0] or 1.0),
