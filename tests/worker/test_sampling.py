@@ -193,11 +193,45 @@ def test_each_switch_changes_what_it_says_and_nothing_else():
     scaled = samples(scale=True)
     assert len({round(s.gsd, 3) for s in scaled}) > 3
     assert {round(s.gsd, 3) for s in samples(turn=True, mirror=True, contrast=True)} == {round(plain.gsd, 3)}
+    for sample in samples(colour=True):
+        np.testing.assert_array_equal(sample.target, plain.target)
+        np.testing.assert_array_equal(sample.inputs[..., 3], plain.inputs[..., 3])
     limits = StretchRecipe(0.0, 100.0, 1.0, EACH)
     stretched = random_sample(pair, 64, np.random.default_rng(0), OFF, limits)
     expected = plain_sample(pair, 0, 0, 256, 64, pair_stretch(pair, limits))
     np.testing.assert_array_equal(stretched.inputs, expected.inputs)
     assert np.abs(stretched.inputs - plain.inputs).max() > 1e-3
+
+
+def test_other_colours_are_mixtures_of_the_bands_and_leave_grey_grey():
+    pair = rough_pair("a", side=64)
+    colour = replace(OFF, colour=True)
+    plain = random_sample(pair, 64, np.random.default_rng(0), OFF).inputs[..., :3].reshape(-1, 3)
+    shares = []
+    for seed in range(40):
+        bands = random_sample(pair, 64, np.random.default_rng(seed), colour).inputs[..., :3].reshape(-1, 3)
+        # Each band is a mean of the three with weights that are not negative and sum to one.
+        weights = np.linalg.lstsq(plain.astype(np.float64), bands.astype(np.float64), rcond=None)[0]
+        np.testing.assert_allclose(plain @ weights, bands, atol=1e-4)
+        np.testing.assert_allclose(weights.sum(axis=0), 1.0, atol=1e-4)
+        assert weights.min() > -1e-4
+        shares.append(1.0 - np.diag(weights).mean())
+    assert 8 <= sum(share < 1e-4 for share in shares) <= 26
+    assert max(shares) > 0.4
+    grey = replace(pair, image=np.repeat(pair.image[..., :1], 3, axis=-1))
+    for seed in range(8):
+        first, second = (random_sample(grey, 64, np.random.default_rng(seed), how) for how in (OFF, colour))
+        np.testing.assert_allclose(first.inputs, second.inputs, atol=1e-5)
+
+
+def test_the_colours_of_coarse_images_are_left_alone():
+    pair = rough_pair("a", side=64, gsd=400.0)
+    for seed in range(8):
+        first, second = (
+            random_sample(pair, 64, np.random.default_rng(seed), how)
+            for how in (OFF, replace(OFF, colour=True))
+        )
+        np.testing.assert_array_equal(first.inputs, second.inputs)
 
 
 @pytest.mark.parametrize("azimuth", [315.0, 225.0, 45.0, 70.0, 158.0])

@@ -23,6 +23,9 @@ REFERENCE_GSD = 100.0
 TILE_SIZE = 256
 """Side in pixels of the tiles that the generators are made for."""
 
+_KNOWN_COLOURS = 150.0
+"""Ground sampling distance in metres of pairs whose colours, one sensor's, Blue Marble's, are left alone."""
+_OTHER_COLOURS = 0.6
 _LARGEST_ZOOM_OUT = 4.0
 _LARGEST_ZOOM_IN = 0.6
 _LARGEST_TURN = 20.0
@@ -56,6 +59,8 @@ class Augmentation:
         turn: small turns.
         mirror: across the light's direction.
         contrast: other stretches, gains, offsets and noise; else the stretch of the whole pair.
+        colour: bands of pairs at fine resolutions mixed with one another, as far as to grey: the colours of
+            rendered images are guesses, and those of a few scenes say little of the next one.
         any_sun: any of the eight right-angle symmetries, wherever it takes the sun: what one does who does
             not know of the light, here to show what that costs.
     """
@@ -64,6 +69,7 @@ class Augmentation:
     turn: bool = True
     mirror: bool = True
     contrast: bool = True
+    colour: bool = False
     any_sun: bool = False
 
 
@@ -147,6 +153,8 @@ def random_sample(
         stretched = _other_contrast(stretched, random)
     else:
         stretched = _stretched(bands, pair_stretch(pair, stretch))
+    if augmentation.colour and pair.gsd < _KNOWN_COLOURS and random.random() < _OTHER_COLOURS:
+        stretched = _other_colours(stretched, random)
     inputs: NDArray[np.float32] = np.empty((size, size, 4), np.float32)
     np.multiply(np.moveaxis(stretched, 0, -1), valid[..., None], out=inputs[..., :3])
     inputs[..., 3] = np.log(gsd / REFERENCE_GSD)
@@ -248,6 +256,20 @@ def _turned(
 def _resize(band: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     resized = Image.fromarray(band).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.float32)
+
+
+def _other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Each band mixed with a mean of all three of random weights, all by the same share: domain randomisation
+    (Tobin et al. 2017) that leaves light and dark mostly where they are.
+
+    Args:
+        bands: (3, size, size).
+        random: source of chance.
+    """
+    mixed = random.dirichlet((1.0, 1.0, 1.0), 3)
+    share = random.uniform(0.0, 1.0)
+    matrix = (1.0 - share) * np.eye(3) + share * mixed
+    return np.einsum("ij,jrc->irc", matrix.astype(np.float32), bands)
 
 
 def _other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
