@@ -179,3 +179,25 @@ def test_what_is_no_dem_is_refused(tmp_path, change, word):
         dataset.write(np.zeros((1, 5, 5), options["dtype"]))
     with pytest.raises(RasterError, match=word):
         RasterioReference(str(path))
+
+
+def test_a_container_of_several_rasters_is_no_dem(tmp_path):
+    """Opened by its own name it has no band; the rasters in it have names of their own."""
+    path = tmp_path / "two.gpkg"
+    for name, options in (("a", {}), ("b", {"APPEND_SUBDATASET": "YES"})):
+        with rasterio.open(
+            path,
+            "w",
+            driver="GPKG",
+            width=5,
+            height=5,
+            count=1,
+            dtype="uint8",
+            crs="EPSG:32633",
+            transform=from_origin(499_000, 5_201_000, 9, 9),
+            RASTER_TABLE=name,
+            **options,
+        ) as dataset:
+            dataset.write(np.ones((1, 5, 5), np.uint8))
+    with pytest.raises(RasterError, match="has no band"):
+        RasterioReference(str(path))

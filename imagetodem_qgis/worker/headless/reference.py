@@ -176,8 +176,8 @@ def _place(source: CRS, target: CRS, place: Vector) -> Vector:
 
 
 def _height_values(dataset: DatasetReader, path: str) -> HeightValues:
-    colour = dataset.colorinterp[0]
-    complex_numbers = dataset.dtypes[0].startswith("complex")
+    colour = dataset.colorinterp[0] if dataset.count else ColorInterp.undefined
+    complex_numbers = dataset.count > 0 and dataset.dtypes[0].startswith("complex")
     refusal = why_not_heights(
         dataset.count, complex_numbers, colour == ColorInterp.palette, colour == ColorInterp.red
     )
