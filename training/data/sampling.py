@@ -269,7 +269,7 @@ def _other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> N
     mixed = random.dirichlet((1.0, 1.0, 1.0), 3)
     share = random.uniform(0.0, 1.0)
     matrix = (1.0 - share) * np.eye(3) + share * mixed
-    return np.asarray(np.einsum("ij,jrc->irc", matrix.astype(np.float32), bands), np.float32)
+    return np.asarray(matrix.astype(np.float32) @ bands.reshape(3, -1), np.float32).reshape(bands.shape)
 
 
 def _other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
