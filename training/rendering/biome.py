@@ -51,6 +51,9 @@ class Biome:
         rivers: chance of rivers.
         dry_washes: whether rivers are beds of sand.
         gravel: chance of rivers that wander in wide beds of gravel.
+        towns: largest share of the settled ground that is built on.
+        common: how often it is drawn, against 1 of most landscapes: as often as a user is likely to have an
+            image of it.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Biome:
     rivers: float = 0.6
     dry_washes: bool = False
     gravel: float = 0.0
+    towns: float = 0.3
+    common: float = 1.0
 
 
 RIPARIAN = Cover(

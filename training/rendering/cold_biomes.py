@@ -12,6 +12,7 @@ _SNOW = Cover(
     sunny=(-1.0, 0.0),
     ridge=(-0.3, 0.3),
     noise=(0.2, 0.7),
+    chance=0.7,
     sharp=(2, 8),
 )
 
@@ -42,13 +43,13 @@ COLD = (
         gravel=0.3,
     ),
     Biome(
-        # Above the timber line it is as green as on the valley floor, and brighter than the forest between.
+        # Above the timber line it is brighter than the forest between, green in summer and pale in autumn.
         "alpine pastures",
-        ("alpine grass", "alpine grass", "meadow", "pasture", "heath", "dry grass"),
+        ("alpine grass", "alpine grass", "dry alpine grass", "dry alpine grass", "pasture", "heath", "scree"),
         (
             Cover(
                 ("granite", "gneiss", "limestone", "scree", "slate"),
-                (0.05, 0.35),
+                (0.05, 0.4),
                 height=(0.5, 2.0),
                 slope=(0.0, 1.0),
                 ridge=(0.0, 1.0),
@@ -64,8 +65,8 @@ COLD = (
                 sharp=(2, 7),
             ),
             Cover(
-                ("meadow", "pasture", "stubble"),
-                (0.05, 0.2),
+                ("meadow", "pasture", "pasture", "stubble"),
+                (0.05, 0.25),
                 height=(-2.5, -1.0),
                 slope=(-2.5, -1.0),
                 wet=(0.2, 1.0),
@@ -83,6 +84,7 @@ COLD = (
         water=("turquoise water", "clear water"),
         farmland=0.4,
         gravel=0.3,
+        common=2.0,
     ),
     Biome(
         "tundra",
@@ -101,6 +103,7 @@ COLD = (
         ),
         rivers=0.8,
         gravel=0.5,
+        common=0.4,
     ),
     Biome(
         "snowy mountains",
@@ -120,5 +123,6 @@ COLD = (
             Cover(("ice",), (0.03, 0.15), slope=(-1.5, -0.5), wet=(0.3, 1.0), chance=0.4),
         ),
         water=("deep water", "clear water"),
+        common=0.5,
     ),
 )

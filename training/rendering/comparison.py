@@ -23,31 +23,35 @@ _STEP = 128
 _LEAST_RELIEF = 5.0
 """Metres of standard deviation; correlations with flatter ground say nothing."""
 
-MEASURES = ("shading", "height", "roughness", "slope, degrees")
+MEASURES = ("shading", "height", "greenness", "roughness", "slope, degrees")
 
 
 def measures(pair: Pair) -> NDArray[np.float64]:
-    """Correlation of brightness with the light on the DEM and with height, mean step of brightness to the
-    next pixel over its standard deviation, and median slope in degrees.
+    """Correlation of brightness with the light on the DEM and with height, that of greenness (green less the
+    mean of red and blue) with height, mean step of brightness to the next pixel over its standard deviation,
+    and median slope in degrees.
 
     Args:
         pair: turned to the training azimuth; the light stands 45 degrees high.
 
     Returns:
-        (4,), in the order of :data:`MEASURES`.
+        (5,), in the order of :data:`MEASURES`.
     """
-    brightness = pair.image.astype(np.float64).mean(axis=-1)
+    red, green, blue = np.moveaxis(pair.image.astype(np.float64), -1, 0)
+    brightness = (red + green + blue) / 3.0
+    greenness = green - (red + blue) / 2.0
     heights = np.where(pair.valid, pair.dem, np.nanmean(pair.dem)).astype(np.float32)
     landform = read_landform(heights, pair.gsd)
     light = incidence(landform, Sun(SUN_AZIMUTH, 45.0))
     known = pair.valid
 
-    def agreement(field: NDArray[np.float32]) -> float:
-        return float(np.corrcoef(brightness[known], field[known])[0, 1])
+    def agreement(look: NDArray[np.float64], field: NDArray[np.float32]) -> float:
+        return float(np.corrcoef(look[known], field[known])[0, 1])
 
     roughness = np.abs(np.diff(brightness, axis=1)).mean() / brightness.std()
     slope = np.degrees(np.arctan(np.median(landform.slope)))
-    return np.array([agreement(light), agreement(heights), roughness, slope])
+    with_light, with_height = agreement(brightness, light), agreement(brightness, heights)
+    return np.array([with_light, with_height, agreement(greenness, heights), roughness, slope])
 
 
 def tiles(pair: Pair) -> Iterator[Pair]:

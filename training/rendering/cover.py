@@ -117,8 +117,12 @@ class Ground:
             band += change
         self.softness *= 1.0 - share
 
-    def lay_fields(self) -> None:
-        """Fields on gentle ground, with villages and roads among them."""
+    def lay_fields(self, towns: float) -> None:
+        """Fields on gentle ground, with villages and roads among them.
+
+        Args:
+            towns: largest share of the ground that is built on.
+        """
         random = self._random
         gentle = _between(-self.shape.slope, -float(random.uniform(0.08, 0.2)), 40.0)
         gentle *= _between(
@@ -134,8 +138,10 @@ class Ground:
         self.bands = [band + (field * light - band) * share for band, field in zip(self.bands, fields)]
         self.softness = self.softness * (1.0 - share)
         if random.random() < 0.6:
-            houses = settlements(self.noise(2.6) - 0.4 * self._follows["slope"], self.noise(0.0), random)
-            self.blend(reflectance("roofs", random), houses * gentle)
+            site = self.noise(2.6) - 0.4 * self._follows["slope"]
+            houses = settlements(site, self.noise(0.0), towns, random)
+            built = str(random.choice(["roofs", "roofs", "asphalt", "concrete"]))
+            self.blend(reflectance(built, random), houses * gentle)
 
     def lay_roads(self) -> None:
         """A few winding roads."""
@@ -152,7 +158,7 @@ class Ground:
             return
         distance, nearest = ndimage.distance_transform_edt(~river, return_indices=True)
         above = self.shape.height - self.shape.height[tuple(nearest)]
-        width = np.float32(random.uniform(1.5, 8.0)) * np.exp(np.float32(0.4) * self.noise(2.6))
+        width = np.exp(random.uniform(np.log(1.5), np.log(16.0)) + 0.4 * self.noise(2.6)).astype(np.float32)
         bed = np.clip(width - distance.astype(np.float32), 0.0, 1.0)
         bed *= np.clip(2.0 - above / np.float32(random.uniform(0.01, 0.03)), 0.0, 1.0)
         stones = str(random.choice(["gravel", "gravel", "scree", "sand", "limestone"]))
@@ -209,7 +215,7 @@ def cover_ground(
     for cover in biome.covers:
         ground.lay_cover(cover)
     if random.random() < biome.farmland:
-        ground.lay_fields()
+        ground.lay_fields(biome.towns)
     if random.random() < 0.4:
         ground.lay_roads()
     if random.random() < biome.gravel:

@@ -98,6 +98,7 @@ DRY = (
         ),
         strata=(0.5, 1.0),
         dry_washes=True,
+        common=0.5,
     ),
     Biome(
         "steppe",
@@ -140,5 +141,6 @@ DRY = (
             ),
         ),
         farmland=0.5,
+        common=0.5,
     ),
 )

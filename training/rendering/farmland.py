@@ -9,7 +9,10 @@ from training.rendering.palette import reflectance
 
 Plane = NDArray[np.float32]
 
-_CROPS = ("wheat", "stubble", "crop", "crop", "ploughed", "meadow", "pasture", "dry grass", "loam")
+_CROPS = (
+    *("wheat", "stubble", "stubble", "crop", "ploughed", "ploughed"),
+    *("meadow", "pasture", "dry grass", "loam"),
+)
 
 
 def lay_out_fields(size: int, bend: Plane, random: np.random.Generator) -> list[Plane]:
@@ -41,15 +44,17 @@ def lay_out_fields(size: int, bend: Plane, random: np.random.Generator) -> list[
     return [of_piece[:, band].astype(np.float32)[piece] for band in range(3)]
 
 
-def settlements(site: Plane, grain: Plane, random: np.random.Generator) -> Plane:
+def settlements(site: Plane, grain: Plane, most: float, random: np.random.Generator) -> Plane:
     """Share of roofs and streets: a grainy pattern around a few places, from hamlets to a large town.
 
     Args:
         site: (size, size), high where people settle.
         grain: (size, size) white noise.
+        most: largest share of the ground that is built on.
         random: source of chance.
     """
-    limit = float(np.quantile(site[::6, ::6], 1.0 - np.exp(random.uniform(np.log(0.005), np.log(0.3)))))
+    share = np.exp(random.uniform(np.log(0.005), np.log(most)))
+    limit = float(np.quantile(site[::6, ::6], 1.0 - share))
     dense = np.clip((site - np.float32(limit)) * 4.0, 0.0, 1.0)
     return np.asarray(dense * np.clip(0.5 + 0.45 * grain, 0.0, 1.0), np.float32)
 

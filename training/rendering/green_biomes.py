@@ -29,7 +29,7 @@ GREEN = (
                 chance=0.3,
             ),
             Cover(
-                ("pasture", "meadow", "stubble", "gravel"),
+                ("pasture", "stubble", "gravel", "loam", "wheat"),
                 (0.05, 0.3),
                 height=(-1.5, -0.3),
                 slope=(-2.5, -1.0),
@@ -40,6 +40,30 @@ GREEN = (
         farmland=0.7,
         water=("clear water", "green water", "turquoise water"),
         gravel=0.3,
+        common=1.5,
+    ),
+    Biome(
+        # Much of Asia and Europe: whatever is too steep to build on or to till is wood, greener than all below.
+        "wooded hills above towns",
+        ("loam", "stubble", "ploughed", "asphalt", "pasture", "wheat"),
+        (
+            Cover(
+                ("broadleaf", "broadleaf", "conifer", "macchia", "rainforest"),
+                (0.35, 0.85),
+                height=(0.2, 1.2),
+                slope=(0.8, 2.5),
+                ridge=(0.0, 0.8),
+                noise=(0.1, 0.5),
+                sharp=(4, 9),
+            ),
+            Cover(("broadleaf", "conifer"), (0.1, 0.4), height=(0.0, 1.0), slope=(0.0, 1.0), chance=0.6),
+            Cover(("dry grass", "crop", "loam"), (0.03, 0.12), slope=(0.0, 1.0), chance=0.3, sharp=(4, 9)),
+        ),
+        farmland=0.95,
+        rivers=0.7,
+        gravel=0.2,
+        towns=0.9,
+        common=2.0,
     ),
     Biome(
         "mediterranean",
@@ -60,6 +84,7 @@ GREEN = (
         farmland=0.85,
         dry_washes=True,
         gravel=0.4,
+        common=1.5,
     ),
     Biome(
         "rain forest",
@@ -79,7 +104,7 @@ GREEN = (
     ),
     Biome(
         "temperate farmland",
-        ("pasture", "loam", "stubble", "meadow"),
+        ("pasture", "loam", "stubble", "wheat"),
         (
             Cover(
                 ("broadleaf", "conifer", "autumn forest", "bare forest"),
@@ -93,6 +118,8 @@ GREEN = (
         ),
         farmland=0.95,
         rivers=0.7,
+        towns=0.5,
+        common=1.5,
     ),
     Biome(
         "ridges and valleys in winter",

@@ -16,6 +16,7 @@ _REFLECTANCES: dict[str, tuple[float, float, float]] = {
     "meadow": (0.075, 0.115, 0.045),
     "pasture": (0.095, 0.125, 0.055),
     "alpine grass": (0.110, 0.110, 0.060),
+    "dry alpine grass": (0.175, 0.155, 0.095),
     "dry grass": (0.210, 0.175, 0.105),
     "steppe": (0.180, 0.150, 0.105),
     "sage": (0.140, 0.130, 0.095),
@@ -55,16 +56,18 @@ _REFLECTANCES: dict[str, tuple[float, float, float]] = {
     "muddy water": (0.150, 0.115, 0.075),
     "roofs": (0.280, 0.240, 0.215),
     "asphalt": (0.150, 0.150, 0.150),
+    "concrete": (0.210, 0.205, 0.200),
 }
 
 
 def reflectance(name: str, random: np.random.Generator) -> NDArray[np.float32]:
-    """One occurrence of a cover: its reflectance, lighter or darker and of a slightly other hue.
+    """One occurrence of a cover: its reflectance, lighter or darker and of a slightly other hue; the brighter
+    the less, for what absorbs little has little to vary.
 
     Returns:
         (3,) float32.
     """
     colour = np.array(_REFLECTANCES[name])
     lightness = np.exp(random.normal(0.0, 0.16))
-    hue = np.exp(random.normal(0.0, 0.06, 3))
+    hue = np.exp(random.normal(0.0, 0.065 * (1.0 - 0.8 * colour.mean()), 3))
     return np.asarray(np.clip(colour * lightness * hue, 0.004, 0.95), np.float32)

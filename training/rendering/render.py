@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imagetodem_qgis.core.light import all_symmetries, symmetry_towards
 from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
+from training.rendering.biome import Biome
 from training.rendering.cold_biomes import COLD
 from training.rendering.cover import cover_ground
 from training.rendering.dry_biomes import DRY
@@ -20,9 +21,11 @@ from training.rendering.sensor import take_picture
 from training.rendering.terrain import Terrain
 
 BIOMES = (*DRY, *GREEN, *COLD)
+_CHANCES = np.array([biome.common for biome in BIOMES]) / sum(biome.common for biome in BIOMES)
 
-_SPREAD = 35.0
-"""Degrees between a rendered sun, once turned, and the training azimuth, at most."""
+_SPREAD = 45.0
+"""Degrees between a rendered sun, once turned, and the training azimuth, at most: what the choice among eight
+symmetries leaves open."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Rendering:
 def render_pair(terrain: Terrain, size: int, random: np.random.Generator) -> Pair:
     """Render an image over a random window of a terrain at a random scale.
 
-    The sun stands anywhere; then image and DEM are turned together so that it comes from within 35 degrees of
+    The sun stands anywhere; then image and DEM are turned together so that it comes from within 45 degrees of
     the training azimuth.
 
     Args:
@@ -69,7 +72,7 @@ def render(terrain: Terrain, size: int, random: np.random.Generator) -> Renderin
     )
     sun = _random_sun(random)
     landform = read_landform(heights, relief.gsd)
-    biome = BIOMES[int(random.integers(len(BIOMES)))]
+    biome = draw_biome(random)
     ground = cover_ground(biome, landform, _noon_exposure(landform, sun, random), water, random)
     light = light_on(landform, heights, relief.gsd, ground.softness, sun, random)
     image = take_picture([band * light for band in ground.bands], landform.height, random)
@@ -78,6 +81,11 @@ def render(terrain: Terrain, size: int, random: np.random.Generator) -> Renderin
     turn = symmetry_towards(sun.azimuth, SUN_AZIMUTH)
     turned = Sun(turn.azimuth(sun.azimuth), sun.zenith)
     return Rendering(towards_the_sun(pair, sun.azimuth), turned, biome.name, relief.centre)
+
+
+def draw_biome(random: np.random.Generator) -> Biome:
+    """A landscape, as often as it is common."""
+    return BIOMES[int(random.choice(len(BIOMES), p=_CHANCES))]
 
 
 def _random_sun(random: np.random.Generator) -> Sun:

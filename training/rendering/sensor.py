@@ -47,7 +47,7 @@ def _through_air(bands: list[Plane], height: Plane, random: np.random.Generator)
 
 def _balanced(bands: list[Plane], random: np.random.Generator) -> list[Plane]:
     """True colours mostly; sometimes off, faded, or with the near infrared's part in a band."""
-    gains = np.exp(random.normal(0.0, float(random.choice([0.03, 0.08, 0.25], p=[0.6, 0.3, 0.1])), 3))
+    gains = np.exp(random.normal(0.0, float(random.choice([0.03, 0.06, 0.2], p=[0.7, 0.25, 0.05])), 3))
     bands = [band * np.float32(gain) for band, gain in zip(bands, gains)]
     colourful = float(random.choice([1.0, random.uniform(0.3, 1.3)], p=[0.6, 0.4]))
     if colourful != 1.0:
