@@ -46,7 +46,7 @@ class HeldOutScene:
 
 
 SCENES = (
-    HeldOutScene("sertig_valley", 150.0, (2, 3)),
+    HeldOutScene("sertig_valley", 190.0, (2, 3)),
     HeldOutScene("duebendorf", 150.0, (2, 3)),
     HeldOutScene("goslee_l7_nov", 158.0, (1,)),
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
 
+from imagetodem_qgis.core.light import angular_distance
 from training.data.bluemarble import read_bluemarble
 from training.data.pair import SUN_AZIMUTH, Pair
 from training.data.scenes import SCENES, Scene, read_scene
@@ -151,6 +153,23 @@ def test_splits_of_the_scenes_do_not_overlap():
         assert spans[-1][1] == 1.0
         assert all(ends + 0.05 < begins for (_, ends), (begins, _) in zip(spans, spans[1:]))
     assert all(0.0 <= scene.sun_azimuth < 360.0 for scene in SCENES)
+
+
+def test_the_sun_of_each_real_scene_stands_where_its_shading_says(shared_data):
+    azimuths = np.arange(0.0, 360.0, 15.0)
+    told = 0
+    for scene in SCENES:
+        pair = read_scene(shared_data / "scenes", replace(scene, sun_azimuth=SUN_AZIMUTH))
+        rows, columns = (slice(max(0, size // 2 - 200), size // 2 + 200) for size in pair.dem.shape)
+        middle = (pair.image[rows, columns], pair.dem[rows, columns], pair.valid[rows, columns])
+        as_it_lies = replace(pair, image=middle[0], dem=middle[1], valid=middle[2])
+        agreements = [agreement(as_it_lies, azimuth) for azimuth in azimuths]
+        # Under a high summer sun, or on level ground, cover says more than light.
+        if max(agreements) > 0.2:
+            told += 1
+            brightest = float(azimuths[int(np.argmax(agreements))])
+            assert angular_distance(brightest, scene.sun_azimuth) <= 20.0, scene.name
+    assert told >= 6
 
 
 def test_real_bluemarble_tiles_are_lit_from_the_training_azimuth(shared_data):

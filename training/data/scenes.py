@@ -49,7 +49,7 @@ SCENES = (
     Scene("davosdorf", "train", 150.0),
     Scene("gsl_utah_landsat7", "train", 140.0),
     Scene("lsat_para_brazil", "train", 70.0),
-    Scene("sertig_valley", "test", 150.0),
+    Scene("sertig_valley", "test", 190.0),
     Scene("duebendorf", "test", 150.0),
     Scene("goslee_l7_nov", "test", 158.0),
 )
