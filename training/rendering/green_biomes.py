@@ -43,7 +43,7 @@ GREEN = (
         common=1.5,
     ),
     Biome(
-        # Much of Asia and Europe: whatever is too steep to build on or to till is wood, greener than all below.
+        # Much of Asia and Europe: what is too steep to build on or to till is wood, greener than all below.
         "wooded hills above towns",
         ("loam", "stubble", "ploughed", "asphalt", "pasture", "wheat"),
         (
