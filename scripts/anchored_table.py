@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +26,13 @@ from imagetodem_qgis.raster.dem import Dem
 from imagetodem_qgis.raster.image import Image
 from imagetodem_qgis.raster.reference import Reference
 from imagetodem_qgis.runtime.models import Model, installed_models, open_installed_model, open_model_file
+from training.data.scene_list import SCENES, Scene
 
 REFERENCES = (1000.0, 250.0, 90.0)
 """Metres a pixel."""
 
 _NODATA = -32768.0
 _LOWEST, _HIGHEST = -500.0, 9000.0
-
-
-@dataclass(frozen=True)
-class HeldOutScene:
-    """A scene that no model has seen: its name, where its sun stands in degrees, and at which of its pixels'
-    multiples it is compared."""
-
-    name: str
-    sun_azimuth: float
-    factors: tuple[int, ...]
-
-
-SCENES = (
-    HeldOutScene("sertig_valley", 190.0, (2, 3)),
-    HeldOutScene("duebendorf", 150.0, (2, 3)),
-    HeldOutScene("goslee_l7_nov", 158.0, (1,)),
-)
 
 
 class Quiet:
@@ -66,10 +49,10 @@ class Quiet:
             self.said = text
 
 
-def rows_of(scene: HeldOutScene, data: Path, models: list[Model], python: Path, folder: Path) -> list[str]:
+def rows_of(scene: Scene, data: Path, models: list[Model], python: Path, folder: Path) -> list[str]:
     """The table's rows of one scene."""
     rows = []
-    for factor in scene.factors:
+    for factor in scene.coarser or (1,):
         image, dem = (_coarser(data / f"{scene.name}_{kind}.tif", factor, folder) for kind in ("rgb", "dem"))
         truth = _heights(dem)
         side = _side(dem)
@@ -160,7 +143,7 @@ def _means_kept(reference: Path, dem: Path, folder: Path) -> NDArray[np.float64]
 
 
 def _predicted(
-    image: Path, reference: Path, model: Model, scene: HeldOutScene, python: Path, folder: Path
+    image: Path, reference: Path, model: Model, scene: Scene, python: Path, folder: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Heights, and one standard deviation of them."""
     opened = Image(str(image))
@@ -228,7 +211,8 @@ def main() -> None:
         print("| scene | reference | answer | RMSE (m) | slope RMSE (°) | within σ / 2σ (%) |")
         print("|---|---|---|---|---|---|")
         for scene in SCENES:
-            rows_of(scene, options.data / "scenes", models, options.python, Path(folder))
+            if scene.split == "test":
+                rows_of(scene, options.data / "scenes", models, options.python, Path(folder))
 
 
 if __name__ == "__main__":

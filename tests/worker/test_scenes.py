@@ -14,7 +14,8 @@ from rasterio.transform import from_origin
 from imagetodem_qgis.core.light import angular_distance
 from training.data.bluemarble import read_bluemarble
 from training.data.pair import SUN_AZIMUTH, Pair
-from training.data.scenes import SCENES, Scene, read_scene
+from training.data.scene_list import SCENES, Scene
+from training.data.scenes import read_scene
 
 
 def hillshade(heights: np.ndarray, gsd: float, azimuth: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
-from training.data.scenes import SCENES
+from training.data.scene_list import SCENES
 from training.data.sources import Source
 
 Box = tuple[float, float, float, float]

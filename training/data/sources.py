@@ -15,7 +15,8 @@ from training.data.bluemarble import Mosaics, read_bluemarble, read_tiles
 from training.data.cache import PairCache
 from training.data.dataset import DATASET_FILE, DataSet, read_dataset
 from training.data.pair import Pair
-from training.data.scenes import SCENES, read_scene
+from training.data.scene_list import SCENES
+from training.data.scenes import read_scene
 from training.request import DataError
 
 _SCENE_SHARE = 0.12

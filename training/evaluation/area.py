@@ -15,13 +15,12 @@ from training.data.bluemarble import Mosaics, read_bluemarble, read_tiles
 from training.data.cache import PairCache
 from training.data.dataset import DATASET_FILE
 from training.data.pair import Pair, towards_the_sun
-from training.data.scenes import SCENES, read_scene
+from training.data.scene_list import SCENES
+from training.data.scenes import read_scene
 from training.data.sources import open_source
 
 _LEAST_KNOWN = 0.5
 """Share of a tile's pixels that must be known."""
-_COARSER = {"sertig_valley": (2, 3), "duebendorf": (2, 3)}
-"""Factors by which scenes of 10 m are also compared at the resolutions that satellites have."""
 _PUBLISHED = "panagiotou_testset"
 _PUBLISHED_GSD = 30.0
 _PUBLISHED_SUN = 140.0
@@ -146,7 +145,7 @@ def _scenes(data: Path, split: str) -> Iterator[Area]:
             continue
         pair = read_scene(data / "scenes", scene)
         yield area_of(pair, scene.name)
-        for factor in _COARSER.get(scene.name, ()):
+        for factor in scene.coarser:
             coarser = reduced(pair, factor)
             yield area_of(coarser, f"{scene.name} at {coarser.gsd:.0f} m")
 

@@ -33,9 +33,9 @@ from training.evaluation.area import Area
 FloatArray = NDArray[np.float32]
 
 _OVERLAP = 0.25
+"""Share of a tile that neighbours in a mosaic share."""
 _NO_LAND = (0.0, 0.0, 0.0)
 """Palette asked for where there is no land to take one from."""
-"""Share of a tile that neighbours in a mosaic share."""
 _LAPLACE_DEVIATION = float(np.sqrt(2.0))
 """Standard deviation of a Laplace distribution of scale 1."""
 HEIGHTS = "heights"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.pair import SUN_AZIMUTH, Pair
-from training.data.scenes import SCENES, read_scene
+from training.data.scene_list import SCENES
+from training.data.scenes import read_scene
 from training.rendering.dataset import rendering_number
 from training.rendering.landform import read_landform
 from training.rendering.light import Sun, incidence
