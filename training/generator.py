@@ -107,6 +107,14 @@ RELIEF_OUTPUTS = ("height", "log_scale")
 IMAGE_OUTPUTS = ("red", "green", "blue")
 _HEIGHT_INPUT_SCALE = 0.2
 """Brings heights, which reach some ten pixels, to the order of the other planes."""
+_MUTED_BELOW = 150.0
+"""Ground sampling distance in metres at which colours are half muted."""
+_MUTING_WIDTH = 0.2
+"""Of the logistic curve from muted to full colours, in natural logarithms of the distance."""
+_BLUE_LEFT = 0.5
+"""What is left, in muted colours, of blue's difference from the mean of all three; of that between red and
+green nothing is."""
+MUTING = "muting"
 
 
 def light_unet(
@@ -117,6 +125,7 @@ def light_unet(
     mirrored: bool = False,
     detail_filters: Sequence[int] = _DETAIL_FILTERS,
     detail_blocks: int = 0,
+    muted: bool = False,
 ) -> keras.Model:
     """A two-scale residual U-Net that predicts heights and their spread, or an image.
 
@@ -140,6 +149,7 @@ def light_unet(
         detail_filters: of the branch at full resolution: at the tile's, half and a quarter of it.
         detail_blocks: residual blocks at half and at a quarter of the resolution, on the way down and on the
             way up. What a coarse DEM lacks is small, and is made there.
+        muted: answer to fine images in muted colours, see :func:`muting`. It, too, has no weights.
 
     Returns:
         A model that maps ``(n, tile_size, tile_size, len(inputs))`` float32 to
@@ -150,12 +160,11 @@ def light_unet(
     Raises:
         ValueError: the planes are not as said above.
     """
-    if mirrored:
-        return _mirrored(
-            light_unet(
-                inputs, outputs, tile_size, guided, detail_filters=detail_filters, detail_blocks=detail_blocks
-            )
+    if mirrored or muted:
+        network = light_unet(
+            inputs, outputs, tile_size, guided, detail_filters=detail_filters, detail_blocks=detail_blocks
         )
+        return _answering(network, inputs, mirrored, muted)
     _check_planes(inputs, outputs, guided)
     tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
     pooled = layers.AveragePooling2D(TRUNK_STRIDE, name="pool")(tile)
@@ -259,12 +268,69 @@ def _scaled(tile: Any, inputs: Sequence[str], log_gsd: Any, stride: int, where: 
     return layers.Concatenate(name=f"{where}_input")([*parts, log_gsd])
 
 
-def _mirrored(network: keras.Model) -> keras.Model:
-    """The mean of a network's answers for a tile and for its mirror image, mirrored back."""
-    inputs = keras.Input(network.input_shape[1:], name="image")
-    mirror = layers.Permute((2, 1, 3), name="mirror")
-    answers = [network(inputs), mirror(network(mirror(inputs)))]
-    return keras.Model(inputs, layers.Average(name="mean")(answers), name=f"{network.name}_mirrored")
+def muting(inputs: Sequence[str], tile_size: int | None = 256) -> keras.Model:
+    """A tile with muted colours where its pixels are fine: red and green alike, blue half as far from them.
+
+    Whether wood lies above the fields or pasture above the wood is another in each region. A network trusts
+    what colours told it of the few that it has seen, and takes the next one upside down; it is asked to look
+    at light, form and water instead, which blue tells. From some 150 m a pixel on, colours are as they are:
+    one sensor's, and learned from all the world.
+
+    Args:
+        inputs: names of the planes; red, green and blue come first, ``log_ground_sampling_distance`` last.
+        tile_size: side of the tiles in pixels; ``None`` leaves it open.
+
+    Returns:
+        A model without weights from ``(n, tile_size, tile_size, len(inputs))`` to the same, float32.
+
+    Raises:
+        ValueError: the planes do not begin with colours.
+    """
+    if tuple(inputs[:3]) != IMAGE_OUTPUTS:
+        raise ValueError(f"the planes {list(inputs)} do not begin with colours that could be muted")
+    tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
+    colours, log_gsd = tile[..., :3], tile[..., len(inputs) - 1 :]
+    mean = layers.Average(name="mean_colour", dtype="float32")([tile[..., n : n + 1] for n in range(3)])
+    blue = layers.Subtract(name="blue_over_mean", dtype="float32")([tile[..., 2:3], mean])
+
+    def with_blue(name: str, share: float) -> Any:
+        part = layers.Rescaling(share, name=f"{name}_part", dtype="float32")(blue)
+        return layers.Add(name=f"muted_{name}", dtype="float32")([mean, part])
+
+    # What blue has more, red and green have less: the mean stays.
+    yellow = with_blue("yellow", -_BLUE_LEFT / 2.0)
+    muted = layers.Concatenate(name="muted_colours", dtype="float32")(
+        [yellow, yellow, with_blue("blue", _BLUE_LEFT)]
+    )
+    limit = math.log(_MUTED_BELOW / 100.0)
+
+    def share_of(name: str, steepness: float) -> Any:
+        offset = -steepness * limit
+        exponent = layers.Rescaling(steepness, offset=offset, name=f"{name}_exponent", dtype="float32")
+        return ops.sigmoid(exponent(log_gsd))
+
+    parts = [
+        layers.Multiply(name="coarse_colours", dtype="float32")(
+            [colours, share_of("coarse", 1 / _MUTING_WIDTH)]
+        ),
+        layers.Multiply(name="fine_colours", dtype="float32")([muted, share_of("fine", -1 / _MUTING_WIDTH)]),
+    ]
+    mixed = layers.Add(name="colours", dtype="float32")(parts)
+    answer = layers.Concatenate(name="muted_tile", dtype="float32")([mixed, tile[..., 3:]])
+    return keras.Model(tile, answer, name=MUTING)
+
+
+def _answering(network: keras.Model, inputs: Sequence[str], mirrored: bool, muted: bool) -> keras.Model:
+    """A network that answers to a tile with muted colours, and with the mean of its answers for the tile and
+    for its mirror image, mirrored back."""
+    image = keras.Input(network.input_shape[1:], name="image")
+    tile = muting(inputs, network.input_shape[1])(image) if muted else image
+    answer = network(tile)
+    if mirrored:
+        mirror = layers.Permute((2, 1, 3), name="mirror")
+        answer = layers.Average(name="mean")([answer, mirror(network(mirror(tile)))])
+    kinds = [kind for kind, is_so in (("muted", muted), ("mirrored", mirrored)) if is_so]
+    return keras.Model(image, answer, name="_".join([network.name, *kinds]))
 
 
 def _trunk(x: Any, log_gsd: Any, outputs: Sequence[str]) -> tuple[Any, list[Any]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imagetodem_qgis.core.card import CARD_FILE, ONNX_FILE, parse_card
 from training.generator import build
-from training.networks import WEIGHTS_FILE, trained_part
+from training.networks import WEIGHTS_FILE, muting_part, trained_part
 from training.onnx_export import export_onnx
 from training.request import TrainingError
 
@@ -60,7 +60,12 @@ def write_model(
         keras.mixed_precision.set_global_policy("float32")
         whole = build(architecture)
         trained_part(whole).set_weights([weight.astype(np.float32) for weight in rounded])
-        export_onnx(trained_part(whole), partial / ONNX_FILE, mirrored=trained_part(whole) is not whole)
+        export_onnx(
+            trained_part(whole),
+            partial / ONNX_FILE,
+            mirrored=bool(architecture.get("mirrored")),
+            before=muting_part(whole),
+        )
         write_card(describe(whole, partial), partial)
     finally:
         keras.mixed_precision.set_global_policy(policy)

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from imagetodem_qgis.core.card import CARD_FILE, DEM_TO_IMAGE, CardError, ModelCard, parse_card
-from training.generator import IMAGE_OUTPUTS, RELIEF_OUTPUTS, build
+from training.generator import IMAGE_OUTPUTS, MUTING, RELIEF_OUTPUTS, build
 from training.recipe import Recipe, Stage
 from training.request import TrainingError
 
 WEIGHTS_FILE = "generator.weights.h5"
-ANSWERING_KEYS = ("mirrored", "guided")
+ANSWERING_KEYS = ("mirrored", "guided", "muted")
 """Keys of an architecture that concern how a trained network answers, not what is trained."""
 
 
@@ -76,9 +76,15 @@ def _shapes(layer: Any) -> list[tuple[int, ...]]:
 
 
 def trained_part(model: keras.Model) -> keras.Model:
-    """The network that was trained, inside a model that answers with the mean over a mirror image."""
-    inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    """The network that was trained, inside a model that answers with muted colours or with the mean over a
+    mirror image."""
+    inner = [layer for layer in model.layers if isinstance(layer, keras.Model) and layer.name != MUTING]
     return inner[0] if inner else model
+
+
+def muting_part(model: keras.Model) -> keras.Model | None:
+    """What mutes a tile's colours inside a model, if anything does."""
+    return next((layer for layer in model.layers if layer.name == MUTING), None)
 
 
 def read_card(folder: Path) -> ModelCard:

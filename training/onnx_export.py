@@ -22,7 +22,13 @@ from training.normalisation import SampleNormalization
 _OPSET = 17
 
 
-def export_onnx(model: keras.Model, path: Path, half_precision: bool = False, mirrored: bool = False) -> None:
+def export_onnx(
+    model: keras.Model,
+    path: Path,
+    half_precision: bool = False,
+    mirrored: bool = False,
+    before: keras.Model | None = None,
+) -> None:
     """Write a model for inference: no dropout, normalisation by running (or the sample's own) statistics.
 
     Args:
@@ -32,6 +38,7 @@ def export_onnx(model: keras.Model, path: Path, half_precision: bool = False, mi
         half_precision: store kernels as float16; they are computed with as float32 all the same.
         mirrored: answer with the mean of the model's answers for a tile and for its mirror image across the
             diagonal, as ``training.generator.light_unet`` does.
+        before: what the tiles go through first, of the same layout, if anything.
 
     Raises:
         ValueError: the model holds a layer that is not known here.
@@ -39,6 +46,8 @@ def export_onnx(model: keras.Model, path: Path, half_precision: bool = False, mi
     graph = _Graph(half_precision)
     source, answer = model.inputs[0], model.outputs[0]
     tiles = graph.node("Transpose", ["tiles"], perm=[0, 3, 1, 2])
+    if before is not None:
+        tiles = graph.run(before.inputs[0], before.outputs[0], tiles)
     answered = graph.run(source, answer, tiles)
     if mirrored:
         mirror = [0, 1, 3, 2]
@@ -264,6 +273,9 @@ _WRITERS: dict[str, Callable[[_Graph, Any, Any], str]] = {
     "ReLU": _elementwise("Relu"),
     "LeakyReLU": _leaky_relu,
     "Exp": _elementwise("Exp"),
+    "Sigmoid": _elementwise("Sigmoid"),
+    "Average": _elementwise("Mean"),
+    "Subtract": _elementwise("Sub"),
     "Add": _add,
     "Multiply": _elementwise("Mul"),
     "Concatenate": _concatenate,

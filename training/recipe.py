@@ -68,8 +68,8 @@ class Recipe:
         description: what it is for, in a sentence or two.
         direction: ``image_to_dem`` or ``dem_to_image``.
         inputs: planes that the network takes, as a model's card names them.
-        architecture: of the model that is made, as ``training.generator.build`` takes it. A key ``mirrored``
-            concerns the answering alone: the network itself is trained.
+        architecture: of the model that is made, as ``training.generator.build`` takes it. The keys
+            ``mirrored`` and ``muted`` concern the answering alone: the network itself is trained.
         stages: in turn.
         losses: weights of the losses by name; see ``training.objective``.
         adversarial: weight of the discriminator's opinion; 0: there is no discriminator.

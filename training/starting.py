@@ -53,6 +53,8 @@ def in_direction(recipe: Recipe, direction: str) -> Recipe:
     return replace(
         recipe,
         direction=direction,
+        # A DEM has no colours.
+        architecture={key: value for key, value in recipe.architecture.items() if key != "muted"},
         inputs=DEM_INPUTS if to_image else IMAGE_INPUTS,
         losses={"l1" if to_image else "relief": total},
     )
@@ -86,9 +88,15 @@ def with_architecture(recipe: Recipe, name: str | None) -> Recipe:
 
 
 def continued(recipe: Recipe, card: ModelCard) -> Recipe:
-    """The recipe's last stage for the network of a card, with the card's planes, stretch and target."""
+    """The recipe's last stage for the network of a card, with the card's planes, stretch and target.
+
+    Colours are muted if the recipe says so, whatever the card does: those of the region that a network is
+    fine-tuned to can be trusted.
+    """
     recipe = in_direction(recipe, card.direction)
-    architecture = dict(card.architecture)
+    architecture = {key: value for key, value in card.architecture.items() if key != "muted"}
+    if recipe.architecture.get("muted"):
+        architecture["muted"] = True
     name = architecture["name"]
     stage = replace(recipe.stages[-1], network=name, tile_size=card.tile_size)
     # A network without a plane of spread has no use for the loss that teaches it.

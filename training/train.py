@@ -56,7 +56,7 @@ def train(request: Request, listener: Listener) -> Result:
     return run(request, listener)
 
 
-class _Console:
+class Console:
     """Tells on the terminal."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ def main() -> None:
     options = vars(parser.parse_args())
     request = Request(datasets=tuple(options.pop("data")), **options)
     try:
-        result = train(request, _Console())
+        result = train(request, Console())
     except TrainingError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -56,8 +56,12 @@ def test_rows_are_steps_from_the_paper_to_the_default():
     of_default = dict(read_recipe("default").augmentation)
     assert rows["default"].augmentation == of_default
     del of_default["colour"]
-    for name in steps[1:-1]:
+    for name in steps[1:-2]:
         assert rows[name].augmentation == of_default
+    assert replace(rows[steps[-2]], name="", description="", architecture={}) == replace(
+        rows["default"], name="", description="", architecture={}
+    )
+    assert [name for name in names if rows[name].architecture.get("muted")] == ["default"]
     for name in steps[2:]:
         assert rows[name].adversarial == 0.0
 

@@ -104,8 +104,9 @@ def test_the_drivers_answer_is_read(monkeypatch, tmp_path):
 def test_the_precision_is_what_the_device_is_quick_with(monkeypatch):
     assert choose_precision(None, GPU, CARDS) == "mixed_bfloat16"
     assert choose_precision("automatic", GPU, [Card("Tesla T4", False)]) == "float32"
-    monkeypatch.setattr(device, "_cpuinfo", lambda: ["flags\t\t: fpu avx2 amx_bf16"])
-    assert choose_precision(None, CPU, []) == "mixed_bfloat16"
+    for flag in ("amx_bf16", "avx512_bf16"):
+        monkeypatch.setattr(device, "_cpuinfo", lambda flag=flag: [f"flags\t\t: fpu avx2 {flag}"])
+        assert choose_precision(None, CPU, []) == "mixed_bfloat16"
     monkeypatch.setattr(device, "_cpuinfo", lambda: ["flags\t\t: fpu avx2"])
     assert choose_precision(None, CPU, []) == "float32"
     monkeypatch.setattr(device, "_cpuinfo", list)

@@ -10,11 +10,13 @@ from keras import layers
 from training.generator import (
     DEM_INPUTS,
     GUIDED_INPUTS,
+    IMAGE_INPUTS,
     IMAGE_OUTPUTS,
     PAPER_PARAMETERS,
     build,
     coarse_unet,
     light_unet,
+    muting,
     paper_unet,
 )
 
@@ -182,6 +184,43 @@ def test_heights_stay_in_single_precision_when_the_rest_is_not():
     assert model.output.dtype == "float32"
     assert model.get_layer("enter_conv").compute_dtype == "bfloat16"
     assert model.get_layer("detail_head").compute_dtype == "float32"
+
+
+def test_fine_images_are_seen_in_muted_colours():
+    tiles = planes(2, 64, 64)
+    red, green, blue = np.moveaxis(tiles[..., :3], -1, 0)
+    mean = (red + green + blue) / 3.0
+    # Nothing of green over red is left, and half of blue over the mean.
+    muted = np.stack([mean - (blue - mean) / 4.0, mean - (blue - mean) / 4.0, mean + (blue - mean) / 2.0], -1)
+    full = tiles[..., :3].copy()
+    for gsd, expected, tolerance in (
+        (10.0, muted, 1e-5),
+        (30.0, muted, 1e-3),
+        (150.0, (muted + full) / 2.0, 1e-5),
+        (500.0, full, 0.02),
+    ):
+        tiles[..., 3] = math.log(gsd / 100.0)
+        answer = run(muting(IMAGE_INPUTS, 64), tiles)
+        np.testing.assert_allclose(answer[..., :3], expected, atol=tolerance)
+        np.testing.assert_array_equal(answer[..., 3], tiles[..., 3])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_network_that_answers_to_muted_colours_has_the_weights_of_the_plain_one(mirrored):
+    keras.utils.set_random_seed(6)
+    plain, muted = (
+        light_unet(tile_size=64, mirrored=mirrored),
+        light_unet(tile_size=64, mirrored=mirrored, muted=True),
+    )
+    muted.set_weights(plain.get_weights())
+    tiles = planes(2, 64, 64)
+    tiles[..., 3] = math.log(0.3)
+    expected = run(plain, run(muting(IMAGE_INPUTS, 64), tiles))
+    reach = np.ptp(expected)
+    np.testing.assert_allclose(run(muted, tiles), expected, atol=1e-4 * reach)
+    assert np.abs(run(plain, tiles) - expected).max() > 1e-3 * reach
+    with pytest.raises(ValueError, match="colours"):
+        light_unet(DEM_INPUTS, IMAGE_OUTPUTS, tile_size=64, muted=True)
 
 
 def test_build_follows_the_card():

@@ -13,6 +13,7 @@ from imagetodem_qgis.core.card import LOG_GSD
 from imagetodem_qgis.runtime.models import DEFAULT_MODEL, open_installed_model
 from imagetodem_qgis.worker.engines import Engine, open_engine
 from training.generator import DEM_INPUTS, GUIDED_INPUTS, IMAGE_OUTPUTS, build
+from training.networks import muting_part, trained_part
 from training.normalisation import SampleNormalization
 from training.onnx_export import export_onnx
 
@@ -24,6 +25,7 @@ INVERSE = {
     "outputs": list(IMAGE_OUTPUTS),
     "tile_size": 128,
 }
+MUTED = {**LIGHT, "mirrored": True, "muted": True}
 PAPER = {"name": "paper_unet", "input_bands": 3, "output_bands": 1, "tile_size": 256}
 PAPER_BY_SAMPLE = {**PAPER, "output_bands": 2, "statistics": "sample"}
 ANY_SIZE = {"name": "light_unet", "tile_size": None}
@@ -34,7 +36,7 @@ def with_random_weights(architecture: dict[str, Any]) -> keras.Model:
     keras.utils.set_random_seed(11)
     model = build(architecture)
     random = np.random.default_rng(11)
-    for layer in model.layers:
+    for layer in trained_part(model).layers:
         if isinstance(layer, (layers.BatchNormalization, SampleNormalization)):
             channels = layer.gamma.shape[0]
             ranges = ((0.5, 1.5), (-0.5, 0.5), (-0.3, 0.3), (0.2, 4.0))[: len(layer.weights)]
@@ -61,7 +63,12 @@ def real_like(count: int, side: int, bands: int) -> np.ndarray:
 
 
 def engines_of(model: keras.Model, architecture: dict[str, Any], folder: Path) -> tuple[Engine, Engine]:
-    export_onnx(model, folder / "generator.onnx")
+    export_onnx(
+        trained_part(model),
+        folder / "generator.onnx",
+        mirrored=bool(architecture.get("mirrored")),
+        before=muting_part(model),
+    )
     model.save_weights(folder / "generator.weights.h5")
     onnx_model = {"kind": "onnx", "path": str(folder / "generator.onnx")}
     weights = {"kind": "weights", "path": str(folder / "generator.weights.h5"), "architecture": architecture}
@@ -78,8 +85,8 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize(
     "architecture",
-    [LIGHT, GUIDED, INVERSE, PAPER, PAPER_BY_SAMPLE],
-    ids=["light", "guided", "from the DEM", "paper", "paper, statistics of the sample"],
+    [LIGHT, MUTED, GUIDED, INVERSE, PAPER, PAPER_BY_SAMPLE],
+    ids=["light", "muted and mirrored", "guided", "from the DEM", "paper", "paper, statistics of the sample"],
 )
 def test_both_engines_agree(tmp_path, architecture):
     model = with_random_weights(architecture)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.networks import read_card
+from training.recipe import read_recipe
+from training.starting import continued, in_direction
+
+MODEL = Path(__file__).resolve().parents[2] / "model_weights" / "relief-light"
+
+
+def test_a_fine_tuned_network_sees_full_colours_and_one_trained_on_as_its_recipe_says():
+    card = read_card(MODEL)
+    assert card.architecture["muted"] is True
+    fine_tuned = continued(read_recipe("fine_tune"), card)
+    assert "muted" not in fine_tuned.architecture
+    assert fine_tuned.architecture == {k: v for k, v in card.architecture.items() if k != "muted"}
+    assert continued(read_recipe("default"), card).architecture == dict(card.architecture)
+    assert [stage.network for stage in fine_tuned.stages] == ["light_unet"]
+    assert fine_tuned.target == card.target == "relief_per_pixel"
+
+
+def test_a_network_from_the_dem_has_no_colours_to_mute():
+    default = read_recipe("default")
+    assert in_direction(default, "image_to_dem") is default
+    other = in_direction(default, "dem_to_image")
+    assert other.architecture == {k: v for k, v in default.architecture.items() if k != "muted"}

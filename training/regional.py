@@ -1,0 +1,163 @@
+"""What fine-tuning on a region brings:
+``python -m training.regional --scenes FOLDER --model MODEL --output RUN``.
+
+A few dozen pairs are cut from a scene's west, most to learn from and its end to choose the best epoch by; the
+model goes on with them as any user's would, and is compared with what it was on the scene's east.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.windows import Window
+
+from training.data.scene_list import SCENES, Scene
+from training.data.scenes import metres_per_pixel, read_scene
+from training.request import Listener, Request
+from training.train import Console, train
+
+SCENE = "zion_l8"
+"""No model of the project has been trained on it."""
+LEARNED, JUDGED = "_west", "_east"
+_SIDE = 256
+_STEP = 128
+_LEARNED_ROWS = (0.0, 0.74)
+"""Share of the rows from the north that is learned from; the best epoch is chosen by the rest, less a
+buffer."""
+_CHOOSING_ROWS = (0.81, 1.0)
+COLUMNS = (
+    "tiles",
+    "rmse_by_sigma_shift_scale",
+    "rmse_by_sigma_mosaic",
+    "rmse_shift_m",
+    "slope_rmse_deg",
+    "correlation",
+)
+"""Keys of the figures that are told."""
+
+
+def part_of(name: str) -> Scene:
+    """The part of the scene with this name."""
+    return next(scene for scene in SCENES if scene.file == SCENE and scene.part == name)
+
+
+def write_pairs(scenes: Path, folder: Path) -> int:
+    """Cut the pairs of the region that is learned, as a data set folder; returns how many there are.
+
+    Args:
+        scenes: holds ``<name>_rgb.tif`` and ``<name>_dem.tif``.
+        folder: to be written; see :mod:`training.data.dataset`.
+    """
+    scene = part_of(LEARNED)
+    for part in ("images", "dems"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    pairs: list[dict[str, Any]] = []
+    with (
+        rasterio.open(scenes / f"{scene.file}_rgb.tif") as image,
+        rasterio.open(scenes / f"{scene.file}_dem.tif") as dem,
+    ):
+        for split, window in _windows(scene, image.width, image.height):
+            name = f"{scene.name}_{window.row_off:05d}_{window.col_off:05d}"
+            for source, part in ((image, "images"), (dem, "dems")):
+                _cut(source, window, folder / part / f"{name}.tif")
+            pairs.append({"id": name, "split": split, "area": f"{scene.name} {split}"})
+        content = {
+            "version": 1,
+            "sources": [scene.name],
+            "gsd": round(metres_per_pixel(image), 4),
+            "sun_azimuth": scene.sun_azimuth,
+            "pairs": pairs,
+        }
+    (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return len(pairs)
+
+
+def _windows(scene: Scene, width: int, height: int) -> Iterator[tuple[str, Window]]:
+    first, last = (round(share * width) for share in scene.columns)
+    for split, rows in (("train", _LEARNED_ROWS), ("validation", _CHOOSING_ROWS)):
+        top, bottom = (round(share * height) for share in rows)
+        for row in range(top, bottom - _SIDE + 1, _STEP):
+            for column in range(first, last - _SIDE + 1, _STEP):
+                yield split, Window(column, row, _SIDE, _SIDE)
+
+
+def _cut(source: rasterio.DatasetReader, window: Window, path: Path) -> None:
+    profile = {
+        **source.profile,
+        "width": _SIDE,
+        "height": _SIDE,
+        "transform": source.window_transform(window),
+        "driver": "GTiff",
+        "tiled": False,
+        "compress": "deflate",
+    }
+    profile.pop("blockxsize", None)
+    profile.pop("blockysize", None)
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(source.read(window=window))
+
+
+def compare(before: Path, after: Path, scenes: Path) -> dict[str, Any]:
+    """The figures of both models on the part of the scene that neither learned from, beside the baselines;
+    see :func:`training.evaluate.figures_of`."""
+    from training.evaluate import figures_of
+    from training.evaluation.area import area_of, tiles_of
+    from training.evaluation.predictor import Predictor
+    from training.report.figures import BEFORE, MODEL
+
+    models = {MODEL: Predictor(after), BEFORE: Predictor(before)}
+    scene = part_of(JUDGED)
+    area = area_of(read_scene(scenes, scene), scene.name)
+    return figures_of(models, tiles_of(area, models[MODEL].card.tile_size), [area])
+
+
+def run(
+    scenes: Path, model: Path, output: Path, budget: float, seed: int, listener: Listener
+) -> dict[str, Any]:
+    """Cut the pairs, train on, compare.
+
+    Args:
+        scenes: folder of the scenes.
+        model: folder of the model to go on with.
+        output: of the pairs and of the run.
+        budget: seconds of training.
+        seed: of the training.
+        listener: who is told.
+    """
+    count = write_pairs(scenes, output / "pairs")
+    listener.note(f"{count} pairs of {part_of(LEARNED).name}.")
+    request = Request(
+        (output / "pairs",),
+        output / "run",
+        start_from=model,
+        budget_seconds=budget,
+        seed=seed,
+        name="fine-tuned",
+    )
+    return compare(model, train(request, listener).model, scenes)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.regional", description=__doc__)
+    parser.add_argument("--scenes", type=Path, required=True, help="folder of the scenes")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model to go on with")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the pairs and the run")
+    parser.add_argument(
+        "--budget", type=float, default=300.0, help="seconds of training (default: %(default).0f)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    options = parser.parse_args()
+    figures = run(options.scenes, options.model, options.output, options.budget, options.seed, Console())
+    from training.evaluate import markdown
+
+    print(markdown(figures, COLUMNS))
+
+
+if __name__ == "__main__":
+    main()
