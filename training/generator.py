@@ -107,7 +107,7 @@ RELIEF_OUTPUTS = ("height", "log_scale")
 IMAGE_OUTPUTS = ("red", "green", "blue")
 _HEIGHT_INPUT_SCALE = 0.2
 """Brings heights, which reach some ten pixels, to the order of the other planes."""
-_MUTED_BELOW = 150.0
+MUTED_BELOW = 150.0
 """Ground sampling distance in metres at which colours are half muted."""
 _MUTING_WIDTH = 0.2
 """Of the logistic curve from muted to full colours, in natural logarithms of the distance."""
@@ -302,7 +302,7 @@ def muting(inputs: Sequence[str], tile_size: int | None = 256) -> keras.Model:
     muted = layers.Concatenate(name="muted_colours", dtype="float32")(
         [yellow, yellow, with_blue("blue", _BLUE_LEFT)]
     )
-    limit = math.log(_MUTED_BELOW / 100.0)
+    limit = math.log(MUTED_BELOW / 100.0)
 
     def share_of(name: str, steepness: float) -> Any:
         offset = -steepness * limit

@@ -11,7 +11,7 @@ import keras
 
 from imagetodem_qgis.core.card import DEM_TO_IMAGE, IMAGE_TO_DEM, ModelCard
 from training import checkpoint
-from training.generator import ARCHITECTURES, DEM_INPUTS, IMAGE_INPUTS
+from training.generator import ARCHITECTURES, DEM_INPUTS, IMAGE_INPUTS, MUTED_BELOW
 from training.networks import read_card
 from training.recipe import Recipe, adapted, read_recipe
 from training.recorder import LOGS, PICTURES
@@ -54,7 +54,7 @@ def in_direction(recipe: Recipe, direction: str) -> Recipe:
         recipe,
         direction=direction,
         # A DEM has no colours.
-        architecture={key: value for key, value in recipe.architecture.items() if key != "muted"},
+        architecture=_without_muting(recipe.architecture),
         inputs=DEM_INPUTS if to_image else IMAGE_INPUTS,
         losses={"l1" if to_image else "relief": total},
     )
@@ -94,7 +94,7 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
     fine-tuned to can be trusted.
     """
     recipe = in_direction(recipe, card.direction)
-    architecture = {key: value for key, value in card.architecture.items() if key != "muted"}
+    architecture = _without_muting(card.architecture)
     if recipe.architecture.get("muted"):
         architecture["muted"] = True
     name = architecture["name"]
@@ -110,6 +110,24 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
         target=card.target,
         stretch=asdict(card.stretch),
     )
+
+
+def with_colours_known(recipe: Recipe, largest_gsd: float) -> Recipe:
+    """The recipe without muted colours where all training pairs are fine.
+
+    Then they show the ground that the network is made for, and its colours can be trusted.
+
+    Args:
+        recipe: of the run.
+        largest_gsd: of the training pairs, metres.
+    """
+    if largest_gsd >= MUTED_BELOW or "muted" not in recipe.architecture:
+        return recipe
+    return replace(recipe, architecture=_without_muting(recipe.architecture))
+
+
+def _without_muting(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in architecture.items() if key != "muted"}
 
 
 def fingerprint_of(request: Request, recipe: Recipe, precision: str) -> dict[str, Any]:

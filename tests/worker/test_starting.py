@@ -4,7 +4,7 @@ from pathlib import Path
 
 from training.networks import read_card
 from training.recipe import read_recipe
-from training.starting import continued, in_direction
+from training.starting import continued, in_direction, with_colours_known
 
 MODEL = Path(__file__).resolve().parents[2] / "model_weights" / "relief-light"
 
@@ -25,3 +25,11 @@ def test_a_network_from_the_dem_has_no_colours_to_mute():
     assert in_direction(default, "image_to_dem") is default
     other = in_direction(default, "dem_to_image")
     assert other.architecture == {k: v for k, v in default.architecture.items() if k != "muted"}
+
+
+def test_colours_are_muted_only_where_coarse_images_taught_them():
+    default = read_recipe("default")
+    assert with_colours_known(default, 500.0) is default
+    assert "muted" not in with_colours_known(default, 30.0).architecture
+    paper = read_recipe("paper")
+    assert with_colours_known(paper, 30.0) is paper
