@@ -1,8 +1,8 @@
 """What fine-tuning on a region brings:
 ``python -m training.regional --scenes FOLDER --model MODEL --output RUN``.
 
-A few dozen pairs are cut from a scene's west, most to learn from and its end to choose the best epoch by; the
-model goes on with them as any user's would, and is compared with what it was on the scene's east.
+A few dozen pairs are cut from a scene's west; the model goes on with them as any user's would, and is
+compared with what it was on the scene's east, whose tiles also tell the best epoch.
 """
 
 from __future__ import annotations
@@ -22,14 +22,11 @@ from training.request import Listener, Request
 from training.train import Console, train
 
 SCENE = "zion_l8"
-"""No model of the project has been trained on it."""
+"""The default has not been trained on any of it."""
 LEARNED, JUDGED = "_west", "_east"
 _SIDE = 256
-_STEP = 128
-_LEARNED_ROWS = (0.0, 0.74)
-"""Share of the rows from the north that is learned from; the best epoch is chosen by the rest, less a
-buffer."""
-_CHOOSING_ROWS = (0.81, 1.0)
+_STEPS = {"train": 128, "validation": 256}
+"""Pixels from one pair of a split to the next."""
 COLUMNS = (
     "tiles",
     "rmse_by_sigma_shift_scale",
@@ -47,43 +44,42 @@ def part_of(name: str) -> Scene:
 
 
 def write_pairs(scenes: Path, folder: Path) -> int:
-    """Cut the pairs of the region that is learned, as a data set folder; returns how many there are.
+    """Cut the pairs as a data set folder; returns how many there are to learn from.
 
     Args:
         scenes: holds ``<name>_rgb.tif`` and ``<name>_dem.tif``.
         folder: to be written; see :mod:`training.data.dataset`.
     """
-    scene = part_of(LEARNED)
     for part in ("images", "dems"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     pairs: list[dict[str, Any]] = []
     with (
-        rasterio.open(scenes / f"{scene.file}_rgb.tif") as image,
-        rasterio.open(scenes / f"{scene.file}_dem.tif") as dem,
+        rasterio.open(scenes / f"{SCENE}_rgb.tif") as image,
+        rasterio.open(scenes / f"{SCENE}_dem.tif") as dem,
     ):
-        for split, window in _windows(scene, image.width, image.height):
+        for scene, split, window in _windows(image.width, image.height):
             name = f"{scene.name}_{window.row_off:05d}_{window.col_off:05d}"
             for source, part in ((image, "images"), (dem, "dems")):
                 _cut(source, window, folder / part / f"{name}.tif")
-            pairs.append({"id": name, "split": split, "area": f"{scene.name} {split}"})
+            pairs.append({"id": name, "split": split, "area": scene.name})
         content = {
             "version": 1,
-            "sources": [scene.name],
+            "sources": [SCENE],
             "gsd": round(metres_per_pixel(image), 4),
-            "sun_azimuth": scene.sun_azimuth,
+            "sun_azimuth": part_of(LEARNED).sun_azimuth,
             "pairs": pairs,
         }
     (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return len(pairs)
+    return sum(pair["split"] == "train" for pair in pairs)
 
 
-def _windows(scene: Scene, width: int, height: int) -> Iterator[tuple[str, Window]]:
-    first, last = (round(share * width) for share in scene.columns)
-    for split, rows in (("train", _LEARNED_ROWS), ("validation", _CHOOSING_ROWS)):
-        top, bottom = (round(share * height) for share in rows)
-        for row in range(top, bottom - _SIDE + 1, _STEP):
-            for column in range(first, last - _SIDE + 1, _STEP):
-                yield split, Window(column, row, _SIDE, _SIDE)
+def _windows(width: int, height: int) -> Iterator[tuple[Scene, str, Window]]:
+    for part, split in ((LEARNED, "train"), (JUDGED, "validation")):
+        scene = part_of(part)
+        first, last = (round(share * width) for share in scene.columns)
+        for row in range(0, height - _SIDE + 1, _STEPS[split]):
+            for column in range(first, last - _SIDE + 1, _STEPS[split]):
+                yield scene, split, Window(column, row, _SIDE, _SIDE)
 
 
 def _cut(source: rasterio.DatasetReader, window: Window, path: Path) -> None:
@@ -117,7 +113,7 @@ def compare(before: Path, after: Path, scenes: Path) -> dict[str, Any]:
 
 
 def run(
-    scenes: Path, model: Path, output: Path, budget: float, seed: int, listener: Listener
+    scenes: Path, model: Path, output: Path, budget: float | None, seed: int, listener: Listener
 ) -> dict[str, Any]:
     """Cut the pairs, train on, compare.
 
@@ -125,12 +121,12 @@ def run(
         scenes: folder of the scenes.
         model: folder of the model to go on with.
         output: of the pairs and of the run.
-        budget: seconds of training.
+        budget: seconds of training; ``None``: the recipe's own epochs.
         seed: of the training.
         listener: who is told.
     """
     count = write_pairs(scenes, output / "pairs")
-    listener.note(f"{count} pairs of {part_of(LEARNED).name}.")
+    listener.note(f"{count} pairs of {part_of(LEARNED).name} to learn from.")
     request = Request(
         (output / "pairs",),
         output / "run",
@@ -148,9 +144,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, required=True, help="folder of the scenes")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model to go on with")
     parser.add_argument("--output", type=Path, required=True, help="folder of the pairs and the run")
-    parser.add_argument(
-        "--budget", type=float, default=300.0, help="seconds of training (default: %(default).0f)"
-    )
+    parser.add_argument("--budget", type=float, help="seconds of training (default: the recipe's epochs)")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     options = parser.parse_args()
     figures = run(options.scenes, options.model, options.output, options.budget, options.seed, Console())

@@ -88,15 +88,9 @@ def with_architecture(recipe: Recipe, name: str | None) -> Recipe:
 
 
 def continued(recipe: Recipe, card: ModelCard) -> Recipe:
-    """The recipe's last stage for the network of a card, with the card's planes, stretch and target.
-
-    Colours are muted if the recipe says so, whatever the card does: those of the region that a network is
-    fine-tuned to can be trusted.
-    """
+    """The recipe's last stage for the network of a card, with the card's planes, stretch and target."""
     recipe = in_direction(recipe, card.direction)
-    architecture = _without_muting(card.architecture)
-    if recipe.architecture.get("muted"):
-        architecture["muted"] = True
+    architecture = dict(card.architecture)
     name = architecture["name"]
     stage = replace(recipe.stages[-1], network=name, tile_size=card.tile_size)
     # A network without a plane of spread has no use for the loss that teaches it.
@@ -113,9 +107,9 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
 
 
 def with_colours_known(recipe: Recipe, largest_gsd: float) -> Recipe:
-    """The recipe without muted colours where all training pairs are fine.
+    """The recipe of a network that begins from nothing, without muted colours where all its pairs are fine.
 
-    Then they show the ground that the network is made for, and its colours can be trusted.
+    Then they show the ground that it is made for, and their colours can be trusted.
 
     Args:
         recipe: of the run.

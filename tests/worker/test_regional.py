@@ -53,32 +53,31 @@ def scenes(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pairs_are_cut_from_the_west_alone_and_chosen_by_ground_that_is_not_learned(scenes, tmp_path):
+def test_pairs_are_learned_from_the_west_and_judged_by_the_east(scenes, tmp_path):
     count = write_pairs(scenes, tmp_path / "pairs")
     content = json.loads((tmp_path / "pairs" / "dataset.json").read_text())
-    assert len(content["pairs"]) == count
     assert content["gsd"] == pytest.approx(30.0, rel=5e-3)
-    rows: dict[str, list[int]] = {"train": [], "validation": []}
+    columns: dict[str, list[int]] = {"train": [], "validation": []}
     with (
         rasterio.open(scenes / f"{SCENE}_rgb.tif") as image,
         rasterio.open(scenes / f"{SCENE}_dem.tif") as dem,
     ):
         whole = {"images": image.read(), "dems": dem.read()}
-        for pair in content["pairs"]:
-            row, column = map(int, pair["id"].split("_")[-2:])
-            rows[pair["split"]].append(row)
-            assert column + 256 <= round(part_of(LEARNED).columns[1] * COLUMNS)
-            for part, array in whole.items():
-                with rasterio.open(tmp_path / "pairs" / part / f"{pair['id']}.tif") as file:
-                    np.testing.assert_array_equal(
-                        file.read(), array[:, row : row + 256, column : column + 256]
-                    )
-                    assert file.transform * (0, 0) == image.transform * (column, row)
-    assert max(rows["train"]) + 256 + 64 < min(rows["validation"])
-    assert max(rows["validation"]) + 256 <= ROWS
+        corner = image.transform
+    for pair in content["pairs"]:
+        row, column = map(int, pair["id"].split("_")[-2:])
+        columns[pair["split"]].append(column)
+        for part, array in whole.items():
+            expected = array[:, row : row + 256, column : column + 256]
+            with rasterio.open(tmp_path / "pairs" / part / f"{pair['id']}.tif") as file:
+                np.testing.assert_array_equal(file.read(), expected)
+                assert file.transform * (0, 0) == corner * (column, row)
+    assert count == len(columns["train"]) == 9
+    assert max(columns["train"]) + 256 <= 0.46 * COLUMNS
+    assert min(columns["validation"]) >= 0.54 * COLUMNS
+    assert len(columns["validation"]) == 5
     # What Train generator checks finds nothing.
-    checked = check_sources([open_source(tmp_path / "pairs", PairCache())])
-    assert checked.warnings == ()
+    assert check_sources([open_source(tmp_path / "pairs", PairCache())]).warnings == ()
 
 
 def test_the_two_parts_of_the_scene_are_both_kept_from_training():
