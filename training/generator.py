@@ -107,7 +107,7 @@ RELIEF_OUTPUTS = ("height", "log_scale")
 IMAGE_OUTPUTS = ("red", "green", "blue")
 _HEIGHT_INPUT_SCALE = 0.2
 """Brings heights, which reach some ten pixels, to the order of the other planes."""
-MUTED_BELOW = 150.0
+MUTED_BELOW = 90.0
 """Ground sampling distance in metres at which colours are half muted."""
 _MUTING_WIDTH = 0.2
 """Of the logistic curve from muted to full colours, in natural logarithms of the distance."""
@@ -273,7 +273,7 @@ def muting(inputs: Sequence[str], tile_size: int | None = 256) -> keras.Model:
 
     Whether wood lies above the fields or pasture above the wood is another in each region. A network trusts
     what colours told it of the few that it has seen, and takes the next one upside down; it is asked to look
-    at light, form and water instead, which blue tells. From some 150 m a pixel on, colours are as they are:
+    at light, form and water instead, which blue tells. From some 90 m a pixel on, colours are as they are:
     one sensor's, and learned from all the world.
 
     Args:

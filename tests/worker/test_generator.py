@@ -194,10 +194,10 @@ def test_fine_images_are_seen_in_muted_colours():
     muted = np.stack([mean - (blue - mean) / 4.0, mean - (blue - mean) / 4.0, mean + (blue - mean) / 2.0], -1)
     full = tiles[..., :3].copy()
     for gsd, expected, tolerance in (
-        (10.0, muted, 1e-5),
-        (30.0, muted, 1e-3),
-        (150.0, (muted + full) / 2.0, 1e-5),
-        (500.0, full, 0.02),
+        (10.0, muted, 1e-4),
+        (30.0, muted, 0.02),
+        (90.0, (muted + full) / 2.0, 1e-5),
+        (500.0, full, 1e-3),
     ):
         tiles[..., 3] = math.log(gsd / 100.0)
         answer = run(muting(IMAGE_INPUTS, 64), tiles)
