@@ -15,10 +15,9 @@ from tests.points import points_file
 from tests.qgis.processes import ROOT
 from tests.rasters import colours, read_surface, write_image
 
-
 ROUNDING = 1e-3
-"""Metres: other versions of NumPy and GDAL round otherwise, by some units of the last place of a height of 260
-m on some processors."""
+"""Metres: other versions of NumPy and GDAL round otherwise, on some processors by some units of a height's last
+place."""
 
 
 def headless(image: Path, dem: Path, model: Path, *options: object) -> None:
