@@ -16,8 +16,7 @@ from tests.qgis.processes import ROOT
 from tests.rasters import colours, read_surface, write_image
 
 ROUNDING = 1e-3
-"""Metres: other versions of NumPy and GDAL round otherwise, on some processors by some units of a height's last
-place."""
+"""Metres: other versions of NumPy and GDAL round otherwise, by some units of a height's last place."""
 
 
 def headless(image: Path, dem: Path, model: Path, *options: object) -> None:
