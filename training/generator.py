@@ -14,6 +14,7 @@ import keras
 from keras import layers, ops
 
 from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_CELL, LOG_GSD, PALETTE, RELIEF, SEA
+from training.muting import muting
 from training.normalisation import SampleNormalization
 
 PAPER_PARAMETERS = 54_421_761
@@ -107,14 +108,6 @@ RELIEF_OUTPUTS = ("height", "log_scale")
 IMAGE_OUTPUTS = ("red", "green", "blue")
 _HEIGHT_INPUT_SCALE = 0.2
 """Brings heights, which reach some ten pixels, to the order of the other planes."""
-MUTED_BELOW = 90.0
-"""Ground sampling distance in metres at which colours are half muted."""
-_MUTING_WIDTH = 0.2
-"""Of the logistic curve from muted to full colours, in natural logarithms of the distance."""
-_BLUE_LEFT = 0.5
-"""What is left, in muted colours, of blue's difference from the mean of all three; of that between red and
-green nothing is."""
-MUTING = "muting"
 
 
 def light_unet(
@@ -149,7 +142,8 @@ def light_unet(
         detail_filters: of the branch at full resolution: at the tile's, half and a quarter of it.
         detail_blocks: residual blocks at half and at a quarter of the resolution, on the way down and on the
             way up. What a coarse DEM lacks is small, and is made there.
-        muted: answer to fine images in muted colours, see :func:`muting`. It, too, has no weights.
+        muted: answer to fine images in muted colours, see :func:`training.muting.muting`. It, too, has no
+            weights.
 
     Returns:
         A model that maps ``(n, tile_size, tile_size, len(inputs))`` float32 to
@@ -266,58 +260,6 @@ def _scaled(tile: Any, inputs: Sequence[str], log_gsd: Any, stride: int, where: 
             parts.insert(0, tile[..., :number])
         parts = [part for part in parts if part.shape[-1] > 0]
     return layers.Concatenate(name=f"{where}_input")([*parts, log_gsd])
-
-
-def muting(inputs: Sequence[str], tile_size: int | None = 256) -> keras.Model:
-    """A tile with muted colours where its pixels are fine: red and green alike, blue half as far from them.
-
-    Whether wood lies above the fields or pasture above the wood is another in each region. A network trusts
-    what colours told it of the few that it has seen, and takes the next one upside down; it is asked to look
-    at light, form and water instead, which blue tells. From some 90 m a pixel on, colours are as they are:
-    one sensor's, and learned from all the world.
-
-    Args:
-        inputs: names of the planes; red, green and blue come first, ``log_ground_sampling_distance`` last.
-        tile_size: side of the tiles in pixels; ``None`` leaves it open.
-
-    Returns:
-        A model without weights from ``(n, tile_size, tile_size, len(inputs))`` to the same, float32.
-
-    Raises:
-        ValueError: the planes do not begin with colours.
-    """
-    if tuple(inputs[:3]) != IMAGE_OUTPUTS:
-        raise ValueError(f"the planes {list(inputs)} do not begin with colours that could be muted")
-    tile = keras.Input((tile_size, tile_size, len(inputs)), name="image")
-    colours, log_gsd = tile[..., :3], tile[..., len(inputs) - 1 :]
-    mean = layers.Average(name="mean_colour", dtype="float32")([tile[..., n : n + 1] for n in range(3)])
-    blue = layers.Subtract(name="blue_over_mean", dtype="float32")([tile[..., 2:3], mean])
-
-    def with_blue(name: str, share: float) -> Any:
-        part = layers.Rescaling(share, name=f"{name}_part", dtype="float32")(blue)
-        return layers.Add(name=f"muted_{name}", dtype="float32")([mean, part])
-
-    # What blue has more, red and green have less: the mean stays.
-    yellow = with_blue("yellow", -_BLUE_LEFT / 2.0)
-    muted = layers.Concatenate(name="muted_colours", dtype="float32")(
-        [yellow, yellow, with_blue("blue", _BLUE_LEFT)]
-    )
-    limit = math.log(MUTED_BELOW / 100.0)
-
-    def share_of(name: str, steepness: float) -> Any:
-        offset = -steepness * limit
-        exponent = layers.Rescaling(steepness, offset=offset, name=f"{name}_exponent", dtype="float32")
-        return ops.sigmoid(exponent(log_gsd))
-
-    parts = [
-        layers.Multiply(name="coarse_colours", dtype="float32")(
-            [colours, share_of("coarse", 1 / _MUTING_WIDTH)]
-        ),
-        layers.Multiply(name="fine_colours", dtype="float32")([muted, share_of("fine", -1 / _MUTING_WIDTH)]),
-    ]
-    mixed = layers.Add(name="colours", dtype="float32")(parts)
-    answer = layers.Concatenate(name="muted_tile", dtype="float32")([mixed, tile[..., 3:]])
-    return keras.Model(tile, answer, name=MUTING)
 
 
 def _answering(network: keras.Model, inputs: Sequence[str], mirrored: bool, muted: bool) -> keras.Model:

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from imagetodem_qgis.core.card import CARD_FILE, DEM_TO_IMAGE, CardError, ModelCard, parse_card
-from training.generator import IMAGE_OUTPUTS, MUTING, RELIEF_OUTPUTS, build
+from training.generator import IMAGE_OUTPUTS, RELIEF_OUTPUTS, build
+from training.muting import MUTING
 from training.recipe import Recipe, Stage
 from training.request import TrainingError
 

@@ -11,7 +11,8 @@ import keras
 
 from imagetodem_qgis.core.card import DEM_TO_IMAGE, IMAGE_TO_DEM, ModelCard
 from training import checkpoint
-from training.generator import ARCHITECTURES, DEM_INPUTS, IMAGE_INPUTS, MUTED_BELOW
+from training.generator import ARCHITECTURES, DEM_INPUTS, IMAGE_INPUTS
+from training.muting import MUTED_BELOW
 from training.networks import read_card
 from training.recipe import Recipe, adapted, read_recipe
 from training.recorder import LOGS, PICTURES

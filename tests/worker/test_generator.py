@@ -16,9 +16,9 @@ from training.generator import (
     build,
     coarse_unet,
     light_unet,
-    muting,
     paper_unet,
 )
+from training.muting import muting
 
 
 @pytest.fixture(scope="module")
