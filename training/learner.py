@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,20 +17,21 @@ from training.steps import Learner
 OPTIMISERS: dict[str, Any] = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 
-def make_learner(recipe: Recipe, stage: Stage, earlier: keras.Model | None = None) -> Learner:
+def make_learner(recipe: Recipe, stage: Stage, earlier: Sequence[keras.Model] = ()) -> Learner:
     """The networks and optimisers of a stage, under the dtype policy that is set.
 
     Args:
         recipe: of the run.
         stage: the part of it.
-        earlier: whose weights are taken over for layers of the same names.
+        earlier: whose weights are taken over for layers of the same names, the last one's where several have
+            them.
 
     Raises:
         TrainingError: the recipe's networks, losses or optimiser cannot be made.
     """
     generator = build_stage(recipe, stage)
-    if earlier is not None:
-        take_over(generator, earlier)
+    for network in earlier:
+        take_over(generator, network)
     discriminator = None
     if recipe.adversarial > 0.0:
         bands = 1 if output_planes(recipe)[0] == "height" else len(output_planes(recipe))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +62,14 @@ class Session:
 
     def train(self) -> keras.Model:
         """Train the stages that are not done; returns the last one's network with its best weights."""
-        earlier = None
-        if self.request.start_from is not None and self.state.batch_size == 0:
-            earlier = read_network(self.request.start_from, read_card(self.request.start_from))
+        start = self.request.start_from
+        # A later stage has what the one before it trained, and the rest of the model that the run began with.
+        earlier = [] if start is None else [read_network(start, read_card(start))]
         for number in range(self.state.stage, len(self.recipe.stages)):
-            earlier = self._train_stage(number, earlier)
-        return earlier
+            earlier.append(self._train_stage(number, earlier))
+        return earlier[-1]
 
-    def _train_stage(self, number: int, earlier: keras.Model | None) -> keras.Model:
+    def _train_stage(self, number: int, earlier: Sequence[keras.Model]) -> keras.Model:
         recipe, state, stage = self.recipe, self.state, self.recipe.stages[number]
         adapter = steps.adapter()
         # A stage's first weights do not depend on what came before it.
@@ -107,7 +107,7 @@ class Session:
             lambda row, answers: self.recorder.add(row, held_out, answers),
             replicas,
         )
-        loop.run(judge_first=self.request.start_from is not None and number == 0)
+        loop.run(judge_first=self.request.start_from is not None)
         return learner.objective.generator
 
     def _seconds(self, stage: Stage) -> float | None:

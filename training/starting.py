@@ -89,18 +89,20 @@ def with_architecture(recipe: Recipe, name: str | None) -> Recipe:
 
 
 def continued(recipe: Recipe, card: ModelCard) -> Recipe:
-    """The recipe's last stage for the network of a card, with the card's planes, stretch and target."""
+    """The recipe for the network of a card, with the card's planes, stretch and target: all its stages where
+    the model could have come from it, else the last one."""
     recipe = in_direction(recipe, card.direction)
     architecture = dict(card.architecture)
     name = architecture["name"]
     stage = replace(recipe.stages[-1], network=name, tile_size=card.tile_size)
+    alike = name == recipe.architecture["name"] and tuple(card.inputs) == tuple(recipe.inputs)
     # A network without a plane of spread has no use for the loss that teaches it.
     losses = recipe.losses if "log_scale" in card.outputs else {"l1": sum(recipe.losses.values())}
     return replace(
         recipe,
         inputs=card.inputs,
         architecture=architecture,
-        stages=(stage,),
+        stages=(*(recipe.stages[:-1] if alike else ()), stage),
         losses=losses,
         target=card.target,
         stretch=asdict(card.stretch),

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.networks import read_card
+import numpy as np
+
+from training.learner import make_learner
+from training.networks import build_stage, read_card, read_network
 from training.recipe import read_recipe
 from training.starting import continued, in_direction, with_colours_known
 
@@ -15,8 +18,30 @@ def test_a_model_that_is_trained_on_answers_as_it_did():
     for recipe in ("fine_tune", "default"):
         continued_recipe = continued(read_recipe(recipe), card)
         assert continued_recipe.architecture == dict(card.architecture)
-        assert [stage.network for stage in continued_recipe.stages] == ["light_unet"]
         assert continued_recipe.target == card.target == "relief_per_pixel"
+
+
+def test_a_model_goes_through_all_stages_of_its_own_recipe_again():
+    card = read_card(MODEL)
+
+    def networks(recipe: str) -> list[str]:
+        return [stage.network for stage in continued(read_recipe(recipe), card).stages]
+
+    assert networks("default") == ["coarse_unet", "light_unet"]
+    assert networks("fine_tune") == ["light_unet"]
+    # Of other planes: no network of that recipe's first stage could hand its weights on.
+    assert networks("guided") == ["light_unet"]
+
+
+def test_its_last_stage_has_the_trunk_of_the_stage_before_and_the_models_own_detail():
+    card = read_card(MODEL)
+    recipe = continued(read_recipe("default"), card)
+    model, trunk = read_network(MODEL, card), build_stage(recipe, recipe.stages[0])
+    network = make_learner(recipe, recipe.stages[1], [model, trunk]).objective.generator
+    for name, source in (("enter_conv", trunk), ("decode0_conv", trunk), ("merge0_conv", model)):
+        kernel = network.get_layer(name).get_weights()[0]
+        np.testing.assert_array_equal(kernel, source.get_layer(name).get_weights()[0])
+    assert not np.array_equal(trunk.get_layer("enter_conv").kernel, model.get_layer("enter_conv").kernel)
 
 
 def test_a_network_from_the_dem_has_no_colours_to_mute():
