@@ -61,7 +61,8 @@ _HELP = {
     RECIPE: "How to train. 'default': relief in units of a pixel, multi-scale gradients, augmentation that "
     "keeps the light, early stopping. 'fine_tune': the same in small steps, from a model. 'paper': as "
     "Panagiotou et al. 2020 did, for comparison; it is slow and overfits. A script may give a recipe's "
-    "JSON file. Left empty: fine_tune where a model is started from, else default.",
+    "JSON file. Left empty: fine_tune where a model is started from, else default. The recipe that a model "
+    "came from goes through all its stages again: for much data, and hours.",
     ARCHITECTURE: "The network: light_unet (1.4 million weights) or paper_unet (54 million). Left empty, "
     "the recipe's, or that of the model to start from.",
     TERRAINS: "A folder of DEMs (GeoTIFF), of any place, over which further training images are rendered "
