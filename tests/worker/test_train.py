@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from imagetodem_qgis.core.card import ONNX_FILE, parse_card
 from tests.conftest import ROOT
-from tests.tiny_dataset import write_dataset, write_recipe
+from tests.tiny_dataset import RECIPE, write_dataset, write_recipe
 from tests.tiny_generator import TINY
 from training import checkpoint, steps
 from training.generator import build
@@ -92,6 +93,33 @@ def assert_same_run(first: Path, second: Path) -> None:
     states = [checkpoint.read_state(run) for run in (first, second)]
     histories = [[{**row, "seconds": 0} for row in (state or {})["history"]] for state in states]
     assert histories[0] == histories[1]
+
+
+def killed(request: Request, when: Callable[[dict], bool]) -> dict:
+    """Run a request in a process of its own, kill -9 it when its state is so, and return the state."""
+    run = request.output
+    command = [sys.executable, "-m", "tests.tiny_generator", "--data", str(request.datasets[0])]
+    command += ["--output", str(run), "--recipe", str(request.recipe)]
+    command += ["--device", "cpu", "--precision", "float32"]
+    if request.start_from is not None:
+        command += ["--start-from", str(request.start_from)]
+    environment = {**os.environ, "STEPS_BEFORE_SLEEP": "6"}
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and child.poll() is None:
+            state = checkpoint.read_state(run)
+            if state is not None and when(state):
+                break
+            time.sleep(0.05)
+    finally:
+        child.kill()
+        status = child.wait(60)
+    assert status != 0
+    state = checkpoint.read_state(run)
+    assert state is not None
+    assert not (run / "model").exists()
+    return state
 
 
 def test_it_learns_and_makes_a_model(finished):
@@ -175,29 +203,45 @@ def test_the_listener_hears_how_it_goes(finished):
 def test_a_killed_run_goes_on_to_the_same_end(finished, tmp_path):
     """Kill -9 in the middle of an epoch, then RESUME: nothing tells it from the run that was left alone."""
     request, _, _ = finished
-    run = tmp_path / "run"
-    command = [sys.executable, "-m", "tests.tiny_generator", "--data", str(request.datasets[0])]
-    command += ["--output", str(run), "--recipe", str(request.recipe)]
-    command += ["--device", "cpu", "--precision", "float32"]
-    environment = {**os.environ, "STEPS_BEFORE_SLEEP": "6"}
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
-    try:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and child.poll() is None:
-            if (checkpoint.read_state(run) or {"step": 0})["step"] in (5, 6):
-                break
-            time.sleep(0.05)
-    finally:
-        child.kill()
-        status = child.wait(60)
-    assert status != 0
-    state = checkpoint.read_state(run)
-    assert state is not None
+    run = replace(request, output=tmp_path / "run")
+    state = killed(run, lambda state: state["step"] in (5, 6))
     # Within the second epoch of four steps.
     assert (state["step"], state["epoch"]) in ((5, 1), (6, 1))
-    assert not (run / "model").exists()
-    train(replace(request, output=run, resume=True), Recording())
-    assert_same_run(run, request.output)
+    train(replace(run, resume=True), Recording())
+    assert_same_run(run.output, request.output)
+
+
+@pytest.fixture(scope="module")
+def in_two_stages(finished, tmp_path_factory) -> Request:
+    """Of a run that began with a model and went through two stages."""
+    request, result, _ = finished
+    folder = tmp_path_factory.mktemp("two_stages")
+    stage = RECIPE["stages"][0]
+    recipe = write_recipe(folder / "two.json", stages=[{**stage, "epochs": 1, "tile_size": 16}, stage])
+    request = replace(request, output=folder / "run", recipe=recipe, start_from=result.model)
+    train(request, Recording())
+    return request
+
+
+def test_a_run_that_began_with_a_model_and_was_killed_in_its_second_stage_goes_on(in_two_stages, tmp_path):
+    run = replace(in_two_stages, output=tmp_path / "run")
+    state = killed(run, lambda state: state["stage"] == 1 and state["step"] in (5, 6))
+    # The model as it was, the first stage's epoch, a look at what it handed on, and an epoch of the second.
+    assert [row["step"] for row in state["history"]] == [0, 4, 0, 4]
+    train(replace(run, resume=True), Recording())
+    assert_same_run(run.output, in_two_stages.output)
+
+
+@pytest.mark.parametrize(("count", "place"), [(4, (0, 4)), (5, (1, 1))])
+def test_a_run_that_was_cancelled_where_its_stages_meet_goes_on(in_two_stages, tmp_path, count, place):
+    run = replace(in_two_stages, output=tmp_path / "run")
+    with pytest.raises(Cancelled):
+        train(run, Recording(stop_after=count))
+    state = checkpoint.read_state(run.output)
+    assert state is not None
+    assert (state["stage"], state["step"]) == place
+    train(replace(run, resume=True), Recording())
+    assert_same_run(run.output, in_two_stages.output)
 
 
 def test_a_cancelled_run_goes_on_to_the_same_end(finished, tmp_path):
