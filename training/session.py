@@ -129,8 +129,7 @@ def run(request: Request, told: Listener) -> Result:
     precision = choose_precision(request.precision, device, adapter.cards())
     recipe, card = recipe_of(request)
     material = gather(request, recipe, card, listener)
-    if card is None:
-        recipe = with_colours_known(recipe, material.gsd[1])
+    recipe = with_colours_known(recipe, material.gsd[1])
     listener.note(
         f"Recipe {recipe.name}, seed {request.seed}, {precision}, Keras {keras.__version__} on "
         f"{keras.backend.backend()}; {material.pairs} training pairs, {len(material.validation)} held out."

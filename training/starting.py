@@ -110,9 +110,10 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
 
 
 def with_colours_known(recipe: Recipe, largest_gsd: float) -> Recipe:
-    """The recipe of a network that begins from nothing, without muted colours where all its pairs are fine.
+    """The recipe without muted colours where all its pairs are fine.
 
-    Then they show the ground that it is made for, and their colours can be trusted.
+    Then they show the ground that the network is made for, and their colours can be trusted; so it answers as
+    it was judged, for training does not mute.
 
     Args:
         recipe: of the run.

@@ -55,5 +55,7 @@ def test_colours_are_muted_only_where_coarse_images_taught_them():
     default = read_recipe("default")
     assert with_colours_known(default, 500.0) is default
     assert "muted" not in with_colours_known(default, 30.0).architecture
+    continued_recipe = continued(read_recipe("fine_tune"), read_card(MODEL))
+    assert "muted" not in with_colours_known(continued_recipe, 30.0).architecture
     paper = read_recipe("paper")
     assert with_colours_known(paper, 30.0) is paper

@@ -341,6 +341,17 @@ def test_fine_tuning_begins_with_the_model_and_keeps_it_where_nothing_is_better(
     assert figures["before fine-tuning"] == pytest.approx(figures["model"])
 
 
+def test_a_model_that_learns_fine_ground_answers_in_full_colours(tmp_path):
+    start = ROOT / "model_weights" / "relief-light"
+    assert "muted" in parse_card((start / "model.json").read_text()).architecture
+    data = write_dataset(tmp_path / "hills", ("train", "validation"), side=256)
+    run = Request((data,), tmp_path / "run", start_from=start, budget_seconds=1.0, device="cpu")
+    result = train(run, Recording())
+    card = parse_card((result.model / "model.json").read_text())
+    assert card.architecture["name"] == "light_unet"
+    assert "muted" not in card.architecture
+
+
 def test_what_a_model_cannot_become_is_refused(finished, request_for):
     _, before, _ = finished
     for fields, message in (
