@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -146,5 +146,8 @@ def run(request: Request, told: Listener) -> Result:
     finally:
         recorder.close()
         keras.mixed_precision.set_global_policy(policy)
+    if card is not None and state.best_epoch == 0:
+        # Nothing was better than the model to start from, which goes on answering as it did.
+        recipe = replace(recipe, architecture=dict(card.architecture))
     machine = {"device": device.name, "precision": precision, "backend": keras.backend.backend()}
     return finish(request, recipe, card, material, state, weights, recorder, machine, listener)
