@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ def table(conditions: Mapping[str, Any], says: Mapping[str, str], runs: Runs, ma
         machine: in words.
     """
     done = {name: list(runs[name].values()) for name in says if runs.get(name)}
-    parts = [_head(conditions, runs, machine), _rows(says, done)]
+    parts = [_head(conditions, list(done), runs, machine), _rows(says, done)]
     sources = dict.fromkeys(source for of in done.values() for run in of for source in run["figures"])
     guided = [source for source in sources if _is_guided(source, done)]
     for source in sources:
@@ -43,7 +44,7 @@ def table(conditions: Mapping[str, Any], says: Mapping[str, str], runs: Runs, ma
     return "\n\n".join(parts) + "\n"
 
 
-def _head(conditions: Mapping[str, Any], runs: Runs, machine: str) -> str:
+def _head(conditions: Mapping[str, Any], rows: Sequence[str], runs: Runs, machine: str) -> str:
     every = [run for of in runs.values() for run in of.values()]
     seeds = sorted({int(seed) for of in runs.values() for seed in of})
     devices = sorted({f"{run['machine']['device']}, {run['machine']['precision']}" for run in every})
@@ -55,7 +56,7 @@ def _head(conditions: Mapping[str, Any], runs: Runs, machine: str) -> str:
         "# From the paper's recipe to the default one\n\n"
         "Made by `python -m training.ablation "
         f"{folders}{terrains} --budget {conditions['budget_seconds']:g} --seeds {words} "
-        f"--split {conditions['split']} --runs RUNS`.\n\n"
+        f"--rows {shlex.join(rows)} --split {conditions['split']} --runs RUNS`.\n\n"
         f"Each row was trained from scratch on the same data for {conditions['budget_seconds']:g} seconds of "
         f"training ({'; '.join(devices)}; {machine}; {', '.join(libraries)}), with the seed"
         f"{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, and compared on the held-out ground "

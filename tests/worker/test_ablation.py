@@ -101,7 +101,7 @@ def test_the_table_gives_medians_and_ranges_over_seeds():
         "later": {},
     }
     page = table(CONDITIONS, says, runs, "Linux on x86_64")
-    assert "--data pairs --budget 60 --seeds 1 2 3 --split validation" in page
+    assert "--data pairs --budget 60 --seeds 1 2 3 --rows paper default --split validation" in page
     assert "CPU, float32; Linux on x86_64; keras 3" in page
     assert "## hills: 7 tiles, 2 mosaics" in page
     assert cells(page, "paper") == ["paper", "900.0", "0.900", "0.910", "2.50", "0.60"]
@@ -119,6 +119,8 @@ def test_guided_rows_are_told_against_bicubic():
     answers = {"model": row, "model, image left out": blind, "bicubic": {"tiles": 3}}
     runs = {"guided": {"1": run(0.0, figures={"hills, cells of 16 pixels": answers})}}
     page = table(CONDITIONS, {"guided": "with a coarse DEM"}, runs, "m")
+    twin = table(CONDITIONS, {"guided, no image": "its twin"}, {"guided, no image": runs["guided"]}, "m")
+    assert "--rows 'guided, no image' --split" in twin
     assert "| hills, cells of 16 pixels | guided | 0.900 | 0.800 |" in page
     assert "| hills, cells of 16 pixels | guided, asked without the image | 0.970 | 0.980 |" in page
     assert "## hills, cells" not in page
