@@ -193,7 +193,7 @@ def test_each_switch_changes_what_it_says_and_nothing_else():
     scaled = samples(scale=True)
     assert len({round(s.gsd, 3) for s in scaled}) > 3
     assert {round(s.gsd, 3) for s in samples(turn=True, mirror=True, contrast=True)} == {round(plain.gsd, 3)}
-    for sample in samples(colour=True):
+    for sample in [*samples(colour=True), *samples(albedo=True)]:
         np.testing.assert_array_equal(sample.target, plain.target)
         np.testing.assert_array_equal(sample.inputs[..., 3], plain.inputs[..., 3])
     limits = StretchRecipe(0.0, 100.0, 1.0, EACH)
@@ -224,14 +224,53 @@ def test_other_colours_are_mixtures_of_the_bands_and_leave_grey_grey():
         np.testing.assert_allclose(first.inputs, second.inputs, atol=1e-5)
 
 
-def test_the_colours_of_coarse_images_are_left_alone():
+def test_colours_and_albedo_of_coarse_images_are_left_alone():
     pair = rough_pair("a", side=64, gsd=400.0)
     for seed in range(8):
         first, second = (
             random_sample(pair, 64, np.random.default_rng(seed), how)
-            for how in (OFF, replace(OFF, colour=True))
+            for how in (OFF, replace(OFF, colour=True, albedo=True))
         )
         np.testing.assert_array_equal(first.inputs, second.inputs)
+
+
+def test_another_albedo_turns_light_over_with_height_and_keeps_the_shading():
+    """Brightness comes to follow height, or its contrary; beside its neighbours a slope stays as bright."""
+    pair = cone(256)
+    plain = random_sample(pair, 256, np.random.default_rng(0), OFF)
+    light, height = plain.inputs[..., 0], plain.target[..., 0]
+    with_height, with_slope = [], []
+    for seed in range(40):
+        sample = random_sample(pair, 256, np.random.default_rng(seed), replace(OFF, albedo=True))
+        np.testing.assert_array_equal(sample.target, plain.target)
+        bands = sample.inputs[..., :3]
+        if np.array_equal(bands, plain.inputs[..., :3]):
+            continue
+        np.testing.assert_array_equal(bands[..., 0], bands[..., 2])
+        assert abs(bands.mean() - light.mean()) < 0.1
+        assert 0.8 < bands.std() / light.std() < 1.05
+        with_height.append(correlation(bands[..., 0], height))
+        # Along a line of one height, here a circle about the summit, only shading changes the light.
+        ring = np.abs(height - np.median(height)) < 1.0
+        with_slope.append(correlation(bands[..., 0][ring], light[ring]))
+    assert 10 <= len(with_height) <= 30
+    assert min(with_height) < -0.5
+    assert max(with_height) > 0.5
+    assert min(with_slope) > 0.97
+
+
+def test_fine_pairs_are_now_and_then_stretched_as_parts_of_a_larger_scene():
+    flat = {}
+    for gsd in (30.0, 400.0):
+        pair = rough_pair("a", side=64, gsd=gsd)
+        plain = random_sample(pair, 64, np.random.default_rng(0), OFF).inputs[..., :3]
+        changed = (
+            random_sample(pair, 64, np.random.default_rng(seed), replace(OFF, contrast=True))
+            for seed in range(100)
+        )
+        flat[gsd] = np.mean([sample.inputs[..., :3].std() < 0.7 * plain.std() for sample in changed])
+    assert flat[400.0] < 0.06
+    assert 0.1 < flat[30.0] < 0.3
 
 
 @pytest.mark.parametrize("azimuth", [315.0, 225.0, 45.0, 70.0, 158.0])

@@ -15,6 +15,7 @@ from PIL import Image
 
 from imagetodem_qgis.core.light import all_symmetries
 from imagetodem_qgis.core.stretch import DEHAZED, Stretch, StretchRecipe
+from training.data.appearance import other_albedo, other_colours, other_contrast, other_surroundings
 from training.data.pair import Pair
 
 REFERENCE_GSD = 100.0
@@ -26,6 +27,8 @@ TILE_SIZE = 256
 _KNOWN_COLOURS = 150.0
 """Ground sampling distance in metres of pairs whose colours, one sensor's, Blue Marble's, are left alone."""
 _OTHER_COLOURS = 0.6
+_OTHER_ALBEDO = 0.5
+_OTHER_SURROUNDINGS = 0.4
 _LARGEST_ZOOM_OUT = 4.0
 _LARGEST_ZOOM_IN = 0.6
 _LARGEST_TURN = 20.0
@@ -61,6 +64,8 @@ class Augmentation:
         contrast: other stretches, gains, offsets and noise; else the stretch of the whole pair.
         colour: bands of pairs at fine resolutions mixed with one another, as far as to grey: the colours of
             rendered images are guesses, and those of a few scenes say little of the next one.
+        albedo: ground of pairs at fine resolutions made lighter or darker with height: whether heights are
+            dark wood over light fields or bare rock over dark wood is another in each region, shading is not.
         any_sun: any of the eight right-angle symmetries, wherever it takes the sun: what one does who does
             not know of the light, here to show what that costs.
     """
@@ -70,6 +75,7 @@ class Augmentation:
     mirror: bool = True
     contrast: bool = True
     colour: bool = False
+    albedo: bool = False
     any_sun: bool = False
 
 
@@ -150,11 +156,17 @@ def random_sample(
     target = np.stack([relief, valid.astype(np.float32)], axis=-1)
     if augmentation.contrast:
         stretched = _stretched(bands, _surrounding_stretch(pair, box, random, stretch))
-        stretched = _other_contrast(stretched, random)
     else:
         stretched = _stretched(bands, pair_stretch(pair, stretch))
-    if augmentation.colour and pair.gsd < _KNOWN_COLOURS and random.random() < _OTHER_COLOURS:
-        stretched = _other_colours(stretched, random)
+    fine = pair.gsd < _KNOWN_COLOURS
+    if augmentation.albedo and fine and random.random() < _OTHER_ALBEDO:
+        stretched = other_albedo(stretched, target, random)
+    if augmentation.contrast:
+        stretched = other_contrast(stretched, random)
+        if fine and random.random() < _OTHER_SURROUNDINGS:
+            stretched = other_surroundings(stretched, random)
+    if augmentation.colour and fine and random.random() < _OTHER_COLOURS:
+        stretched = other_colours(stretched, random)
     inputs: NDArray[np.float32] = np.empty((size, size, 4), np.float32)
     np.multiply(np.moveaxis(stretched, 0, -1), valid[..., None], out=inputs[..., :3])
     inputs[..., 3] = np.log(gsd / REFERENCE_GSD)
@@ -256,33 +268,3 @@ def _turned(
 def _resize(band: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     resized = Image.fromarray(band).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.float32)
-
-
-def _other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Each band mixed with a mean of all three of random weights, all by the same share: domain randomisation
-    (Tobin et al. 2017) that leaves light and dark mostly where they are.
-
-    Args:
-        bands: (3, size, size).
-        random: source of chance.
-    """
-    mixed = random.dirichlet((1.0, 1.0, 1.0), 3)
-    share = random.uniform(0.0, 1.0)
-    matrix = (1.0 - share) * np.eye(3) + share * mixed
-    return np.asarray(matrix.astype(np.float32) @ bands.reshape(3, -1), np.float32).reshape(bands.shape)
-
-
-def _other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    gain = random.uniform(0.9, 1.1) * random.uniform(0.96, 1.04, (3, 1, 1))
-    offset = random.uniform(-0.08, 0.08) + random.uniform(-0.05, 0.05, (3, 1, 1))
-    bands = bands * gain.astype(np.float32) + offset.astype(np.float32)
-    if random.random() < 0.2:
-        unit = np.clip((bands + 1.5) / 3.0, 1e-4, 1.0)
-        bands = unit ** np.float32(np.exp(random.uniform(-0.35, 0.35))) * 3.0 - 1.5
-    if random.random() < 0.08:
-        grey = bands.mean(axis=0)
-        bands = grey + (bands - grey) * np.float32(random.uniform(0.0, 0.7))
-    if random.random() < 0.3:
-        noise = random.standard_normal(bands.shape, np.float32)
-        bands = bands + noise * np.float32(random.uniform(0.0, 0.08))
-    return np.asarray(np.clip(bands, -1.5, 1.5), np.float32)

@@ -77,6 +77,7 @@ class Predictor:
         coarse: FloatArray | None = None,
         blind: bool = False,
         cell: float = REFERENCE_CELL,
+        bands: FloatArray | None = None,
     ) -> Answer:
         """Heights of an area that is no larger than a tile.
 
@@ -85,8 +86,9 @@ class Predictor:
             coarse: (rows, columns) coarse DEM in metres, for a guided model.
             blind: leave the image out.
             cell: side of the coarse DEM's cells in pixels.
+            bands: (rows, columns, 3) to show in place of the area's own, see :meth:`stretched`.
         """
-        planes = self._ask(area, coarse, blind, cell)
+        planes = self._ask(area, coarse, blind, cell, bands)
         heights = planes[..., 0]
         if self.card.target == "relative":
             known = self.card.content.get(HEIGHTS)
@@ -156,9 +158,10 @@ class Predictor:
         coarse: FloatArray | None = None,
         blind: bool = False,
         cell: float = REFERENCE_CELL,
+        shown: FloatArray | None = None,
     ) -> FloatArray:
         relief, mean = relief_per_pixel(np.nan_to_num(area.dem), area.valid, area.gsd)
-        bands = self.stretched(area) * np.float32(0.0 if blind else 1.0)
+        bands = (self.stretched(area) if shown is None else shown) * np.float32(0.0 if blind else 1.0)
         planes = {name: bands[..., number] for number, name in enumerate(("red", "green", "blue"))}
         planes[RELIEF] = relief
         elevation = mean + relief * area.gsd

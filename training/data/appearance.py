@@ -1,0 +1,91 @@
+"""Ways in which the same ground looks another way: contrast, surroundings, colours, albedo.
+
+Bands are (3, size, size) float32 in the stretched range from -1.5 to 1.5, and come back so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LARGEST_ALBEDO = 0.9
+"""Natural logarithm of the factor that the ground at one end of the heights becomes lighter by, and darker at
+the other."""
+
+
+def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """What sensors, seasons and haze do: gains and offsets, of all bands and of each; now and then another
+    gamma, paler colours, noise."""
+    gain = random.uniform(0.9, 1.1) * random.uniform(0.96, 1.04, (3, 1, 1))
+    offset = random.uniform(-0.08, 0.08) + random.uniform(-0.05, 0.05, (3, 1, 1))
+    bands = bands * gain.astype(np.float32) + offset.astype(np.float32)
+    if random.random() < 0.2:
+        unit = np.clip((bands + 1.5) / 3.0, 1e-4, 1.0)
+        bands = unit ** np.float32(np.exp(random.uniform(-0.35, 0.35))) * 3.0 - 1.5
+    if random.random() < 0.08:
+        grey = bands.mean(axis=0)
+        bands = grey + (bands - grey) * np.float32(random.uniform(0.0, 0.7))
+    if random.random() < 0.3:
+        noise = random.standard_normal(bands.shape, np.float32)
+        bands = bands + noise * np.float32(random.uniform(0.0, 0.08))
+    return np.asarray(np.clip(bands, -1.5, 1.5), np.float32)
+
+
+def other_surroundings(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """The window as the stretch of a large scene leaves one of its parts, darker or lighter than the rest and
+    of less contrast: pairs are cut from scenes, and whoever asks asks for a scene."""
+    gain = np.exp(random.uniform(-0.6, 0.2))
+    offset = random.uniform(-0.4, 0.4)
+    return np.asarray(np.clip(bands * np.float32(gain) + np.float32(offset), -1.5, 1.5), np.float32)
+
+
+def other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Each band mixed with a mean of all three of random weights, all by the same share: domain randomisation
+    (Tobin et al. 2017) that leaves light and dark mostly where they are.
+
+    Args:
+        bands: (3, size, size).
+        random: source of chance.
+    """
+    mixed = random.dirichlet((1.0, 1.0, 1.0), 3)
+    share = random.uniform(0.0, 1.0)
+    matrix = (1.0 - share) * np.eye(3) + share * mixed
+    return np.asarray(matrix.astype(np.float32) @ bands.reshape(3, -1), np.float32).reshape(bands.shape)
+
+
+def other_albedo(
+    bands: NDArray[np.float32], target: NDArray[np.float32], random: np.random.Generator
+) -> NDArray[np.float32]:
+    """The image of ground that is lighter, or darker, above some height than below it.
+
+    Args:
+        bands: (3, size, size), from -1.5 to 1.5.
+        target: (size, size, 2), a sample's.
+        random: source of chance.
+    """
+    height, known = target[..., 0], target[..., 1] > 0
+    if not known.any():
+        return bands
+    spread = float(height[known].std()) + 1e-3
+    limit = spread * random.normal(0.0, 0.7)
+    width = spread * np.exp(random.uniform(np.log(0.3), np.log(2.0)))
+    above = np.tanh((height - np.float32(limit)) / np.float32(width))
+    return with_albedo(bands, above, known, random.uniform(-_LARGEST_ALBEDO, _LARGEST_ALBEDO))
+
+
+def with_albedo(
+    bands: NDArray[np.float32], plane: NDArray[np.float32], known: NDArray[np.bool_], change: float
+) -> NDArray[np.float32]:
+    """Ground made lighter where a plane is high: its shading stays as strong beside its surroundings as it
+    was, mean and contrast of the whole stay as a stretch leaves them.
+
+    Args:
+        bands: (3, rows, columns), from -1.5 to 1.5.
+        plane: (rows, columns), from -1 to 1.
+        known: (rows, columns), the pixels that mean and contrast are those of; some are.
+        change: natural logarithm of the factor where the plane is 1.
+    """
+    light = np.maximum((bands + 1.5) / 3.0, 1e-3) * np.exp(np.float32(change) * plane)
+    before, after = bands[:, known], light[:, known]
+    gain = before.std() / (after.std() + np.float32(1e-6))
+    return np.asarray(np.clip((light - after.mean()) * gain + before.mean(), -1.5, 1.5), np.float32)
