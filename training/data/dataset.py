@@ -25,6 +25,7 @@ from imagetodem_qgis.core.light import NORTHERN_MORNING_AZIMUTH, default_azimuth
 from training.data.cache import PairCache
 from training.data.pair import Pair, towards_the_sun
 from training.data.scenes import metres_per_pixel
+from training.data.surroundings import Surroundings
 from training.request import DataError
 
 DATASET_FILE = "dataset.json"
@@ -67,7 +68,18 @@ class DataSet:
 
     def pairs(self, split: str, cache: PairCache) -> StoredPairs:
         """The pairs of one split, read when they are asked for."""
-        return StoredPairs([entry for entry in self.entries if entry.split == split], cache)
+        entries = [entry for entry in self.entries if entry.split == split]
+        files: dict[str, list[Path]] = {}
+        # Each rendered image is a scene by itself, whatever ground it shares with others.
+        for entry in [] if self.rendered else entries:
+            if entry.area is not None:
+                files.setdefault(entry.area, []).append(entry.image)
+        return StoredPairs(entries, cache, Surroundings(files))
+
+    @property
+    def rendered(self) -> bool:
+        """Whether the images are synthetic."""
+        return self.content.get("rendered") is True
 
 
 class StoredPairs(Sequence[Pair]):
@@ -76,11 +88,13 @@ class StoredPairs(Sequence[Pair]):
     Args:
         entries: where they lie.
         cache: what keeps them.
+        surroundings: of their areas.
     """
 
-    def __init__(self, entries: Sequence[Entry], cache: PairCache) -> None:
+    def __init__(self, entries: Sequence[Entry], cache: PairCache, surroundings: Surroundings) -> None:
         self._entries = list(entries)
         self._cache = cache
+        self._surroundings = surroundings
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -88,7 +102,7 @@ class StoredPairs(Sequence[Pair]):
     def __getitem__(self, number: int) -> Pair:  # type: ignore[override]
         """The pair of this number, its light brought to the training azimuth."""
         entry = self._entries[number]
-        return self._cache.get(str(entry.image), lambda: read_pair(entry))
+        return self._cache.get(str(entry.image), lambda: read_pair(entry, self._surroundings))
 
 
 def read_dataset(folder: Path) -> DataSet:
@@ -160,8 +174,12 @@ def _footprints(path: Path) -> dict[str, dict[str, Any]]:
     return {str(row["id"]): dict(row) for row in rows if "id" in row.keys()}  # noqa: SIM118 - a Row's values
 
 
-def read_pair(entry: Entry) -> Pair:
+def read_pair(entry: Entry, surroundings: Surroundings | None = None) -> Pair:
     """Read a pair and bring its light to the training azimuth.
+
+    Args:
+        entry: where it lies.
+        surroundings: of its area; ``None``: the pair stands alone.
 
     Raises:
         DataError: a file cannot be read, or image and DEM are not of one size.
@@ -177,6 +195,7 @@ def read_pair(entry: Entry) -> Pair:
         with rasterio.open(entry.dem) as source:
             dem = source.read(1).astype(np.float32)
             known = (source.read_masks(1) > 0) & np.isfinite(dem) & (dem > _LOWEST) & (dem < _HIGHEST)
+        around = None if surroundings is None else surroundings.of(entry.area)
     except RasterioError as error:
         raise DataError(f"{entry.id}: {error}") from error
     if dem.shape != valid.shape:
@@ -191,7 +210,8 @@ def read_pair(entry: Entry) -> Pair:
         )
     image = np.where(_finite(image)[..., None], image, 0).astype(image.dtype)
     dem = np.where(known, dem, np.float32(np.nan))
-    return towards_the_sun(Pair(entry.id, image, dem, valid & known, gsd, entry.split), azimuth)
+    pair = Pair(entry.id, image, dem, valid & known, gsd, entry.split, around)
+    return towards_the_sun(pair, azimuth)
 
 
 def _finite(image: NDArray[Any]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Pair:
         valid: (rows, columns) bool, image and DEM both usable.
         gsd: ground sampling distance in metres.
         split: ``train``, ``validation`` or ``test``.
+        around: (n, 3) pixels of the whole scene that it was cut from, of the image's dtype, for the stretch;
+            ``None``: it is the whole scene, or nobody knows of the rest.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Pair:
     valid: NDArray[np.bool_]
     gsd: float
     split: str
+    around: NDArray[np.generic] | None = None
 
 
 def towards_the_sun(pair: Pair, sun_azimuth: float) -> Pair:
@@ -41,4 +44,4 @@ def towards_the_sun(pair: Pair, sun_azimuth: float) -> Pair:
         return pair
     turned = (np.ascontiguousarray(symmetry.apply(array)) for array in (pair.image, pair.dem, pair.valid))
     image, dem, valid = turned
-    return Pair(pair.name, image, dem, valid, pair.gsd, pair.split)
+    return replace(pair, image=image, dem=dem, valid=valid)

@@ -117,8 +117,11 @@ def plain_sample(pair: Pair, row: int, column: int, side: int, size: int, stretc
 
 
 def pair_stretch(pair: Pair, recipe: StretchRecipe = DEFAULT_STRETCH) -> Stretch:
-    """The stretch of a whole pair's image, from every seventh of its valid pixels; by default of all bands
-    together: white-balanced tile by tile, desert and forest would look alike."""
+    """The stretch of the scene that a pair was cut from, or of its own image from every seventh of its valid
+    pixels; by default of all bands together: white-balanced tile by tile, desert and forest would look
+    alike."""
+    if pair.around is not None:
+        return recipe.of(pair.around)
     return recipe.of(pair.image[pair.valid].reshape(-1, 3)[::7])
 
 
@@ -163,7 +166,7 @@ def random_sample(
         stretched = other_albedo(stretched, target, random)
     if augmentation.contrast:
         stretched = other_contrast(stretched, random)
-        if fine and random.random() < _OTHER_SURROUNDINGS:
+        if fine and pair.around is None and random.random() < _OTHER_SURROUNDINGS:
             stretched = other_surroundings(stretched, random)
     if augmentation.colour and fine and random.random() < _OTHER_COLOURS:
         stretched = other_colours(stretched, random)
@@ -201,7 +204,10 @@ def _box(left: float, top: float, side: float) -> tuple[int, int, int, int]:
 def _surrounding_stretch(
     pair: Pair, box: tuple[int, int, int, int], random: np.random.Generator, recipe: StretchRecipe
 ) -> Stretch:
-    """The stretch of a window and of as much around it, up to twice its side, as chance says."""
+    """The stretch of a window and of as much around it, up to twice its side, as chance says; of the scene
+    where it is known."""
+    if pair.around is not None:
+        return pair_stretch(pair, recipe)
     left, top, right, bottom = box
     around = int((right - left) * random.uniform(0.0, 0.5))
     window = (

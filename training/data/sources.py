@@ -89,13 +89,12 @@ def open_source(folder: Path, cache: PairCache) -> Source:
 
 def _open_dataset(folder: Path, cache: PairCache) -> Source:
     dataset = read_dataset(folder)
-    rendered = dataset.content.get("rendered") is True
     training = dataset.pairs("train", cache)
     described = ("sources", "licences", "licence", "resolution", "stretch", "version")
     description = {key: dataset.content[key] for key in described if key in dataset.content}
     return Source(
         folder,
-        (Group(folder.name, training, 1.0, rendered=rendered),) if training else (),
+        (Group(folder.name, training, 1.0, rendered=dataset.rendered),) if training else (),
         dataset.pairs("validation", cache),
         dataset.pairs("test", cache),
         {**description, "pairs": len(training)},
