@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.tiny_dataset import write_dataset
+from tests.tiny_models import make_model, write_networks
 from training.data.appearance import with_albedo
 from training.evaluation.area import Area
 from training.evaluation.predictor import Answer
-from training.signs import CHANGES, correlations, markdown
+from training.signs import CHANGES, correlations, main, markdown
 
 SIDE = 96
 
@@ -94,3 +98,43 @@ def test_shading_and_contrast_stay_under_another_albedo(change):
             darker = fit[0] / factor
         else:
             assert fit[0] / factor == pytest.approx(darker, rel=1e-3)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Runs the command with a model that takes what is red for high, on two held-out pairs."""
+    write_networks(tmp_path)
+    write_dataset(tmp_path / "data")
+
+    def run(*more: str, **changes: object) -> None:
+        model = make_model(tmp_path / "model", tmp_path / "red.onnx", **changes)
+        given = ["signs", "--model", str(model), "--data", str(tmp_path / "data"), *more]
+        monkeypatch.setattr("sys.argv", given)
+        main()
+
+    return run
+
+
+def test_the_command_tells_each_tile(command, tmp_path: Path, capsys):
+    command("--json", str(tmp_path / "tiles.json"))
+    (rows,) = json.loads((tmp_path / "tiles.json").read_text()).values()
+    assert len(rows) == 2
+    for row in rows.values():
+        assert row == sorted(row)
+        assert row[0] < 0.0
+        assert row[-1] > 0.6
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1].startswith("| all | 2 | r -")
+    assert printed[-1].endswith("2 upright |")
+
+
+def test_what_the_command_cannot_tell_is_said(command, capsys):
+    with pytest.raises(SystemExit):
+        command("--sources", "nowhere")
+    assert "--sources: there is no tile with relief" in capsys.readouterr().err
+
+
+def test_a_model_of_images_has_no_heights(command, capsys):
+    with pytest.raises(SystemExit):
+        command(direction="dem_to_image", inputs=["relief"], outputs=["red", "green", "blue"])
+    assert "does not answer with heights" in capsys.readouterr().err
