@@ -66,7 +66,7 @@ class Loop:
         self._compiling = True
 
     def run(self, judge_first: bool = False) -> None:
-        """Train until the stage ends; its best weights are then in the network.
+        """Train until the stage ends; its best weights, or its last, are then in the network.
 
         Args:
             judge_first: look at the held-out tiles before the first step, so that a network which begins well
@@ -179,7 +179,8 @@ class Loop:
         self._pending.clear()
 
     def _look(self) -> None:
-        """Judge the network on the held-out tiles, keep it if it is the best, and close the epoch."""
+        """Judge the network on the held-out tiles, keep it if it is the best or the last is wanted, and close
+        the epoch."""
         state, plan = self._state, self._plan
         before = state.step == 0
         state.epoch += 0 if before else 1
@@ -201,7 +202,7 @@ class Loop:
             raise TrainingError(
                 "the network answers with infinite numbers: begin anew with a smaller LEARNING_RATE"
             )
-        if score < state.best_score:
+        if score < state.best_score or plan.keep_last:
             checkpoint.save_weights(plan.folder, state.epoch, weights)
             state.best_score, state.best_epoch, state.looks_since_best = score, state.epoch, 0
         else:

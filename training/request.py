@@ -48,6 +48,8 @@ class Request:
         rendered_share: share of samples that are rendered, in [0, 1].
         budget_seconds: seconds of training after which the run ends; the stages share them, and learning
             rates follow the time instead of the steps.
+        keep_last: each stage keeps its last weights, not those that did best on the held-out tiles: for what
+            these tiles do not tell, such as light and colours that they do not have.
         name: of the model; ``None``: the output folder's name.
     """
 
@@ -68,6 +70,7 @@ class Request:
     terrains: Path | None = None
     rendered_share: float | None = None
     budget_seconds: float | None = None
+    keep_last: bool = False
     name: str | None = None
 
 

@@ -95,6 +95,7 @@ class Session:
             self._seconds(stage),
             self.request.output,
             self.fingerprint,
+            self.request.keep_last,
         )
         loop = Loop(
             plan,

@@ -67,6 +67,7 @@ class Plan:
         seconds: of training after which the stage ends; ``None``: after its epochs.
         folder: of the run.
         fingerprint: of what must not change when a run goes on.
+        keep_last: whether the last weights are kept, whatever the held-out tiles say of them.
     """
 
     recipe: Recipe
@@ -75,6 +76,7 @@ class Plan:
     seconds: float | None
     folder: Path
     fingerprint: Mapping[str, Any]
+    keep_last: bool = False
 
     def fraction(self, state: State) -> float:
         """Of the stage that is done."""

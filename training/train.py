@@ -127,6 +127,11 @@ def main() -> None:
     parser.add_argument(
         "--budget", type=float, dest="budget_seconds", help="seconds of training, shared by stages"
     )
+    parser.add_argument(
+        "--keep-last",
+        action="store_true",
+        help="keep each stage's last weights, not those that did best on the held-out tiles",
+    )
     parser.add_argument("--name", help="of the model")
     options = vars(parser.parse_args())
     request = Request(datasets=tuple(options.pop("data")), **options)

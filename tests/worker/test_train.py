@@ -159,6 +159,27 @@ def test_fine_tuning_begins_with_the_model_and_keeps_it_where_nothing_is_better(
     assert figures["before fine-tuning"] == pytest.approx(figures["model"])
 
 
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_the_last_weights_are_kept_where_they_are_asked_for_however_they_do(finished, request_for, keep_last):
+    _, before, _ = finished
+    request = request_for(
+        {"start_from": before.model, "keep_last": keep_last},
+        patience=1,
+        stage={"learning_rate": 0.3, "epochs": 3, "schedule": "constant"},
+    )
+    after = train(request, Recording())
+    scores = [row["validation_rmse_by_sigma"] for row in after.history]
+    assert scores[-1] > scores[0]
+    assert after.best_epoch == (3 if keep_last else 0)
+    # Without early stopping: of the last weights none is the best.
+    assert len(scores) == (4 if keep_last else 2)
+    last = after.history[after.best_epoch]
+    assert after.validation_rmse == last["validation_rmse"]
+    figures = parse_card((after.model / "model.json").read_text()).content["metrics"]["validation"]["hills"]
+    same = figures["before fine-tuning"] == pytest.approx(figures["model"])
+    assert same is not keep_last
+
+
 @pytest.mark.parametrize(("rate", "full"), [(1e-3, True), (STILL, False)])
 def test_what_has_learned_fine_ground_answers_in_full_colours_and_else_as_before(tmp_path, rate, full):
     start = ROOT / "model_weights" / "relief-light"
