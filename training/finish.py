@@ -182,7 +182,8 @@ def command(request: Request) -> str:
         "--seed": request.seed,
         "--output": "RUN",
     }
-    return " ".join([*words, *(f"{name} {value}" for name, value in options.items() if value is not None)])
+    words += [f"{name} {value}" for name, value in options.items() if value is not None]
+    return " ".join([*words, *(["--keep-last"] if request.keep_last else [])])
 
 
 def _facts(

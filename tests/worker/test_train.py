@@ -175,7 +175,9 @@ def test_the_last_weights_are_kept_where_they_are_asked_for_however_they_do(fini
     assert len(scores) == (4 if keep_last else 2)
     last = after.history[after.best_epoch]
     assert after.validation_rmse == last["validation_rmse"]
-    figures = parse_card((after.model / "model.json").read_text()).content["metrics"]["validation"]["hills"]
+    content = parse_card((after.model / "model.json").read_text()).content
+    assert ("--keep-last" in content["training"]["command"]) is keep_last
+    figures = content["metrics"]["validation"]["hills"]
     same = figures["before fine-tuning"] == pytest.approx(figures["model"])
     assert same is not keep_last
 
