@@ -110,18 +110,19 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
 
 
 def with_colours_known(recipe: Recipe, largest_gsd: float) -> Recipe:
-    """The recipe without muted colours where all its pairs are fine.
+    """The recipe without muted colours and varied albedo where all its pairs are fine.
 
-    Then they show the ground that the network is made for, and their colours can be trusted; so it answers as
-    it was judged, for training does not mute.
+    Then they show the ground that the network is made for, and what its heights are made of can be trusted;
+    so it answers as it was judged, for training does not mute.
 
     Args:
         recipe: of the run.
         largest_gsd: of the training pairs, metres.
     """
-    if largest_gsd >= MUTED_BELOW or "muted" not in recipe.architecture:
+    if largest_gsd >= MUTED_BELOW:
         return recipe
-    return replace(recipe, architecture=_without_muting(recipe.architecture))
+    augmentation = {key: value for key, value in recipe.augmentation.items() if key != "albedo"}
+    return replace(recipe, architecture=_without_muting(recipe.architecture), augmentation=augmentation)
 
 
 def _without_muting(architecture: Mapping[str, Any]) -> dict[str, Any]:

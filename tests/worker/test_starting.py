@@ -51,11 +51,14 @@ def test_a_network_from_the_dem_has_no_colours_to_mute():
     assert other.architecture == {k: v for k, v in default.architecture.items() if k != "muted"}
 
 
-def test_colours_are_muted_only_where_coarse_images_taught_them():
+def test_colours_are_muted_and_albedo_is_varied_only_where_coarse_images_taught_them():
     default = read_recipe("default")
+    assert default.augmentation["albedo"] is True
+    fine = with_colours_known(default, 30.0)
+    assert fine.augmentation == {k: v for k, v in default.augmentation.items() if k != "albedo"}
     assert with_colours_known(default, 500.0) is default
     assert "muted" not in with_colours_known(default, 30.0).architecture
     continued_recipe = continued(read_recipe("fine_tune"), read_card(MODEL))
     assert "muted" not in with_colours_known(continued_recipe, 30.0).architecture
     paper = read_recipe("paper")
-    assert with_colours_known(paper, 30.0) is paper
+    assert with_colours_known(paper, 30.0) == paper
