@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument(
         "--keep-last",
         action="store_true",
-        help="keep each stage's last weights, not those that did best on the held-out tiles",
+        help="keep each stage's last weights, not those that did best on the held-out tiles; none ends early",
     )
     parser.add_argument("--name", help="of the model")
     options = vars(parser.parse_args())
