@@ -49,7 +49,7 @@ class Request:
         budget_seconds: seconds of training after which the run ends; the stages share them, and learning
             rates follow the time instead of the steps.
         keep_last: each stage keeps its last weights, not those that did best on the held-out tiles: for what
-            these tiles do not tell, such as light and colours that they do not have. No stage ends early then.
+            these tiles do not tell, such as light and colours that they do not have. None ends early.
         name: of the model; ``None``: the output folder's name.
     """
 
