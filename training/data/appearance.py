@@ -8,9 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from training.rendering.noise import fractal_noise
+
 _LARGEST_ALBEDO = 0.9
 """Natural logarithm of the factor that the ground at one end of the heights becomes lighter by, and darker at
 the other."""
+_ALBEDO_EXPONENTS = (2.0, 2.5, 3.0)
+"""Of the power spectra of the noise that breaks albedo up."""
 
 
 def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
@@ -56,7 +60,11 @@ def other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> ND
 def other_albedo(
     bands: NDArray[np.float32], target: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The image of ground that is lighter, or darker, above some height than below it.
+    """The image of ground that is lighter or darker above some height than below it, here more and there less
+    so: as wood, fields and rock are, that keep to heights only roughly.
+
+    What the change follows is heights and fractal noise, each of any share and the heights either way up: a
+    change that followed heights alone would give the form away.
 
     Args:
         bands: (3, size, size), from -1.5 to 1.5.
@@ -66,11 +74,20 @@ def other_albedo(
     height, known = target[..., 0], target[..., 1] > 0
     if not known.any():
         return bands
-    spread = float(height[known].std()) + 1e-3
-    limit = spread * random.normal(0.0, 0.7)
-    width = spread * np.exp(random.uniform(np.log(0.3), np.log(2.0)))
-    above = np.tanh((height - np.float32(limit)) / np.float32(width))
-    return with_albedo(bands, above, known, random.uniform(-_LARGEST_ALBEDO, _LARGEST_ALBEDO))
+    share = random.uniform(-np.pi / 2.0, np.pi / 2.0)
+    noise = fractal_noise(height.shape[0], random.choice(_ALBEDO_EXPONENTS), random)
+    of_height, of_noise = np.float32(np.sin(share)), np.float32(np.cos(share))
+    followed = of_height * _standardised(height, known) + of_noise * _standardised(noise, known)
+    limit = random.normal(0.0, 0.7)
+    width = np.exp(random.uniform(np.log(0.1), np.log(2.0)))
+    above = np.tanh((followed - np.float32(limit)) / np.float32(width))
+    return with_albedo(bands, above, known, random.uniform(0.0, _LARGEST_ALBEDO))
+
+
+def _standardised(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """With mean 0 and standard deviation 1 where known; 0 where it is level."""
+    inside = plane[known]
+    return np.asarray((plane - inside.mean()) / (inside.std() + np.float32(1e-3)), np.float32)
 
 
 def with_albedo(
