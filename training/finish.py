@@ -59,7 +59,9 @@ def finish(
     folder = request.output / MODEL_FOLDER
     rows = [row for row in state.history if row["stage"] == recipe.stages[-1].network]
     best = next(row for row in rows if row["epoch"] == state.best_epoch)
-    listener.note(f"The best epoch is {best['epoch']} of {state.epoch}; making the model's folder.")
+    listener.note(
+        f"Keeping the weights of epoch {best['epoch']} of {state.epoch}; making the model's folder."
+    )
     content = _card(request, recipe, card, material, state, machine, best)
     figures: dict[str, Any] = {}
 

@@ -18,7 +18,7 @@ from training.networks import read_card, read_network
 from training.recipe import Recipe, Stage
 from training.recorder import Recorder
 from training.request import Listener, Progress, Request, Result
-from training.starting import fingerprint_of, recipe_of, state_of, with_colours_known
+from training.starting import fingerprint_of, recipe_of, state_of, with_ground_trusted
 from training.state import Plan, State
 
 
@@ -130,7 +130,7 @@ def run(request: Request, told: Listener) -> Result:
     precision = choose_precision(request.precision, device, adapter.cards())
     recipe, card = recipe_of(request)
     material = gather(request, recipe, card, listener)
-    recipe = with_colours_known(recipe, material.gsd[1])
+    recipe = with_ground_trusted(recipe, material.gsd[1])
     listener.note(
         f"Recipe {recipe.name}, seed {request.seed}, {precision}, Keras {keras.__version__} on "
         f"{keras.backend.backend()}; {material.pairs} training pairs, {len(material.validation)} held out."

@@ -109,7 +109,7 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
     )
 
 
-def with_colours_known(recipe: Recipe, largest_gsd: float) -> Recipe:
+def with_ground_trusted(recipe: Recipe, largest_gsd: float) -> Recipe:
     """The recipe without muted colours and varied albedo where all its pairs are fine.
 
     Then they show the ground that the network is made for, and what its heights are made of can be trusted;

@@ -142,7 +142,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("\nInterrupted; --resume goes on from the last checkpoint.")
     print(
-        f"{result.model}: best epoch {result.best_epoch} of {result.epochs_done}, held-out RMSE "
+        f"{result.model}: weights of epoch {result.best_epoch} of {result.epochs_done}, held-out RMSE "
         f"{result.validation_rmse:.4g}\n{result.report}"
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from training.learner import make_learner
 from training.networks import build_stage, read_card, read_network
 from training.recipe import read_recipe
-from training.starting import continued, in_direction, with_colours_known
+from training.starting import continued, in_direction, with_ground_trusted
 
 MODEL = Path(__file__).resolve().parents[2] / "model_weights" / "relief-light"
 
@@ -54,11 +54,11 @@ def test_a_network_from_the_dem_has_no_colours_to_mute():
 def test_colours_are_muted_and_albedo_is_varied_only_where_coarse_images_taught_them():
     default = read_recipe("default")
     assert default.augmentation["albedo"] is True
-    fine = with_colours_known(default, 30.0)
+    fine = with_ground_trusted(default, 30.0)
     assert fine.augmentation == {k: v for k, v in default.augmentation.items() if k != "albedo"}
-    assert with_colours_known(default, 500.0) is default
-    assert "muted" not in with_colours_known(default, 30.0).architecture
+    assert with_ground_trusted(default, 500.0) is default
+    assert "muted" not in with_ground_trusted(default, 30.0).architecture
     continued_recipe = continued(read_recipe("fine_tune"), read_card(MODEL))
-    assert "muted" not in with_colours_known(continued_recipe, 30.0).architecture
+    assert "muted" not in with_ground_trusted(continued_recipe, 30.0).architecture
     paper = read_recipe("paper")
-    assert with_colours_known(paper, 30.0) == paper
+    assert with_ground_trusted(paper, 30.0) == paper

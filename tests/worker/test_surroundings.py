@@ -48,7 +48,7 @@ def test_pairs_of_an_area_are_stretched_alike(folder):
         # What is nodata does not count: the least is 40, not 0.
         assert pair_stretch(pairs[number], WHOLE).low == (40.0,) * 3
         assert pair_stretch(pairs[number], WHOLE).high == (89.0,) * 3
-        assert area_of(pairs[number], "here").samples is pairs[number].around
+        assert area_of(pairs[number], "here").samples is pairs[number].around.pixels
     assert pairs[3].around is None
     assert pair_stretch(pairs[3], WHOLE).low == (100.0,) * 3
     assert pair_stretch(pairs[3], WHOLE).high == (109.0,) * 3
@@ -87,8 +87,8 @@ def test_of_a_large_area_some_images_are_read_and_each_area_once(tmp_path, monke
     surroundings = Surroundings({"wide": files})
     found = surroundings.of("wide")
     assert found is not None
-    assert len(found) <= 16384
-    seen = np.unique(found)
+    assert len(found.pixels) <= 16384
+    seen = np.unique(found.pixels)
     assert len(seen) == 16
     assert (seen[0], seen[-1]) == (0, 39)
     for path in files:

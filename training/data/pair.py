@@ -8,9 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagetodem_qgis.core.light import IDENTITY, symmetry_towards
+from imagetodem_qgis.core.stretch import Stretch, StretchRecipe
 
 SUN_AZIMUTH = 135.0
 """Azimuth in degrees that every training image's sun is brought to."""
+
+
+class Around:
+    """Pixels of the scene that pairs were cut from; may be used from several threads.
+
+    Args:
+        pixels: (n, 3), n >= 1, of the images' dtype.
+    """
+
+    def __init__(self, pixels: NDArray[np.generic]) -> None:
+        self.pixels = pixels
+        self._stretches: dict[StretchRecipe, Stretch] = {}
+
+    def stretch(self, recipe: StretchRecipe) -> Stretch:
+        """The scene's stretch, worked out once: every sample of every pair of the scene asks for it."""
+        if recipe not in self._stretches:
+            self._stretches[recipe] = recipe.of(self.pixels)
+        return self._stretches[recipe]
 
 
 @dataclass(frozen=True)
@@ -24,8 +43,8 @@ class Pair:
         valid: (rows, columns) bool, image and DEM both usable.
         gsd: ground sampling distance in metres.
         split: ``train``, ``validation`` or ``test``.
-        around: (n, 3) pixels of the whole scene that it was cut from, of the image's dtype, for the stretch;
-            ``None``: it is the whole scene, or nobody knows of the rest.
+        around: the whole scene that it was cut from, for the stretch; ``None``: it is the whole scene, or
+            nobody knows of the rest.
     """
 
     name: str
@@ -34,7 +53,7 @@ class Pair:
     valid: NDArray[np.bool_]
     gsd: float
     split: str
-    around: NDArray[np.generic] | None = None
+    around: Around | None = None
 
 
 def towards_the_sun(pair: Pair, sun_azimuth: float) -> Pair:

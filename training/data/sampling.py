@@ -121,7 +121,7 @@ def pair_stretch(pair: Pair, recipe: StretchRecipe = DEFAULT_STRETCH) -> Stretch
     pixels; by default of all bands together: white-balanced tile by tile, desert and forest would look
     alike."""
     if pair.around is not None:
-        return recipe.of(pair.around)
+        return pair.around.stretch(recipe)
     return recipe.of(pair.image[pair.valid].reshape(-1, 3)[::7])
 
 

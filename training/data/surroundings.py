@@ -11,6 +11,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
+from training.data.pair import Around
+
 _FILES = 16
 """Images of an area that are looked into, evenly chosen."""
 _PIXELS = 16384
@@ -30,11 +32,11 @@ class Surroundings:
 
     def __init__(self, files: Mapping[str, Sequence[Path]]) -> None:
         self._files = files
-        self._found: dict[str, NDArray[np.generic] | None] = {}
+        self._found: dict[str, Around | None] = {}
         self._lock = threading.Lock()
 
-    def of(self, area: str | None) -> NDArray[np.generic] | None:
-        """Pixels (n, 3) of an area's images; ``None`` where it is not known or has a single one, which is all
+    def of(self, area: str | None) -> Around | None:
+        """Pixels of an area's images; ``None`` where it is not known or has a single one, which is all
         of its own surroundings.
 
         Raises:
@@ -48,7 +50,7 @@ class Surroundings:
                 chosen = np.unique(np.linspace(0, len(files) - 1, _FILES).round().astype(int))
                 side = int(np.sqrt(_PIXELS / len(chosen)))
                 read = np.concatenate([_pixels(files[int(number)], side) for number in chosen])
-                self._found[area] = read if len(read) else None
+                self._found[area] = Around(read) if len(read) else None
             return self._found[area]
 
 

@@ -67,7 +67,7 @@ class Area:
 def area_of(pair: Pair, source: str) -> Area:
     """A whole pair."""
     dem = np.where(pair.valid, pair.dem, np.nan).astype(np.float32)
-    samples = pair.image[pair.valid].reshape(-1, 3) if pair.around is None else pair.around
+    samples = pair.image[pair.valid].reshape(-1, 3) if pair.around is None else pair.around.pixels
     return Area(source, pair.name, pair.image, dem, pair.valid, pair.gsd, samples)
 
 

@@ -208,5 +208,5 @@ def _description(chart: Chart, best_epoch: int | None) -> str:
         for kind, values in (("training", chart.training), ("validation", chart.validation))
         if values
     ]
-    best = "" if best_epoch is None else f"; best epoch {best_epoch}"
+    best = "" if best_epoch is None else f"; weights of epoch {best_epoch} kept"
     return f"{chart.title}: {', '.join(parts)}{best}"
