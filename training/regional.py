@@ -2,7 +2,8 @@
 ``python -m training.regional --scenes FOLDER --model MODEL --output RUN``.
 
 A few dozen pairs are cut from a scene's west; the model goes on with them as any user's would, and is
-compared with what it was on the scene's east, whose tiles also tell the best epoch.
+compared with what it was on the scene's east. The last epoch's weights are kept: the tiles that judge are not
+to choose as well.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def run(
         start_from=model,
         budget_seconds=budget,
         seed=seed,
+        keep_last=True,
         name="fine-tuned",
     )
     return compare(model, train(request, listener).model, scenes)
