@@ -59,7 +59,7 @@ _HELP = {
     DIRECTION: "What to predict from what. Left empty, the direction of the model to start from, else "
     "image to DEM.",
     RECIPE: "How to train. 'default': relief in units of a pixel, multi-scale gradients, augmentation that "
-    "keeps the light, early stopping. 'fine_tune': the same in small steps, from a model. 'paper': as "
+    "keeps the light, early stopping. 'fine_tune': the same in one stage, from a model. 'paper': as "
     "Panagiotou et al. 2020 did, for comparison; it is slow and overfits. A script may give a recipe's "
     "JSON file. Left empty: fine_tune where a model is started from, else default. The recipe that a model "
     "came from goes through all its stages again: for much data, and hours.",
