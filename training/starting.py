@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from imagetodem_qgis.core.card import DEM_TO_IMAGE, IMAGE_TO_DEM, ModelCard
+from imagetodem_qgis.core.card import COARSE_DEM, DEM_TO_IMAGE, IMAGE_TO_DEM, ModelCard
 from training import checkpoint
 from training.generator import ARCHITECTURES, DEM_INPUTS, IMAGE_INPUTS
 from training.muting import MUTED_BELOW
@@ -96,17 +96,27 @@ def continued(recipe: Recipe, card: ModelCard) -> Recipe:
     name = architecture["name"]
     stage = replace(recipe.stages[-1], network=name, tile_size=card.tile_size)
     alike = name == recipe.architecture["name"] and tuple(card.inputs) == tuple(recipe.inputs)
-    # A network without a plane of spread has no use for the loss that teaches it.
-    losses = recipe.losses if "log_scale" in card.outputs else {"l1": sum(recipe.losses.values())}
     return replace(
         recipe,
         inputs=card.inputs,
         architecture=architecture,
         stages=(*(recipe.stages[:-1] if alike else ()), stage),
-        losses=losses,
+        losses=_losses(recipe.losses, card),
         target=card.target,
         stretch=asdict(card.stretch),
     )
+
+
+def _losses(losses: Mapping[str, float], card: ModelCard) -> Mapping[str, float]:
+    """A recipe's losses where the card's network can learn from them, else the one that it learns from."""
+    total = sum(losses.values())
+    if COARSE_DEM in card.inputs:
+        # Its target has the coarse DEM as well, which no other loss knows of.
+        return {"detail": total}
+    if "log_scale" not in card.outputs:
+        # A network without a plane of spread has no use for the loss that teaches it.
+        return {"l1": total}
+    return {"relief": total} if "detail" in losses else losses
 
 
 def with_ground_trusted(recipe: Recipe, largest_gsd: float) -> Recipe:

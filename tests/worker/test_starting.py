@@ -33,6 +33,15 @@ def test_a_model_goes_through_all_stages_of_its_own_recipe_again():
     assert networks("guided") == ["light_unet"]
 
 
+def test_a_guided_model_goes_on_learning_what_the_coarse_dem_lacks_and_another_does_not():
+    guided, plain = read_card(MODEL.with_name("guided-light")), read_card(MODEL)
+    for recipe in ("fine_tune", "default", "guided"):
+        assert continued(read_recipe(recipe), guided).losses == {"detail": 1.0}
+        assert continued(read_recipe(recipe), plain).losses == {"relief": 1.0}
+    to_image = read_card(MODEL.with_name("image-light"))
+    assert "detail" not in continued(read_recipe("fine_tune"), to_image).losses
+
+
 def test_its_last_stage_has_the_trunk_of_the_stage_before_and_the_models_own_detail():
     card = read_card(MODEL)
     recipe = continued(read_recipe("default"), card)
