@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from imagetodem_qgis.core.card import COARSE_DEM
 from imagetodem_qgis.core.stretch import BANDS, EACH
 from training.data.sampling import Augmentation
 from training.request import Request, TrainingError
@@ -197,6 +198,13 @@ def _check(recipe: Recipe, source: str) -> None:
     for key, value, known in choices:
         if value not in known:
             raise RecipeError(f"{source}: '{key}' is {value!r}, not one of {', '.join(map(repr, known))}")
+    guided = COARSE_DEM in recipe.inputs
+    # What a guided network is shown as its target has one plane more, which no other loss knows of.
+    if guided != ("detail" in recipe.losses) or (guided and len(recipe.losses) > 1):
+        raise RecipeError(
+            f"{source}: 'losses' must be 'detail' alone where 'inputs' hold '{COARSE_DEM}', and "
+            f"others elsewhere, not {', '.join(map(repr, recipe.losses))}"
+        )
     amounts: list[tuple[str, Any]] = [("losses", sum(recipe.losses.values()))]
     for number, stage in enumerate(recipe.stages):
         for key in ("tile_size", "batch_size", "epochs", "learning_rate", "share"):

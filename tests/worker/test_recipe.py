@@ -60,6 +60,8 @@ def test_a_file_is_read_too(tmp_path):
         ({"augmentation": {"rotate": True}}, "'augmentation' is 'rotate'"),
         ({"adversarial": "no"}, "'adversarial' must be 0 or a positive number, not 'no'"),
         ({"losses": {}}, "'losses' must be a positive number, not 0"),
+        ({"losses": {"detail": 1.0}}, "'losses' must be 'detail' alone where 'inputs' hold 'coarse_dem'"),
+        ({"inputs": ["red", "green", "blue", "coarse_dem"]}, "others elsewhere, not 'relief'"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_file_and_key(tmp_path, changes, message):

@@ -223,7 +223,7 @@ SHORT = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 2}
 def test_the_other_tasks_make_models_too(request_for, direction):
     inputs = ["red", "green", "blue", "coarse_dem", "log_ground_sampling_distance"]
     if direction == "guided":
-        result = train(request_for(inputs=inputs, stage=SHORT), Recording())
+        result = train(request_for(inputs=inputs, losses={"detail": 1.0}, stage=SHORT), Recording())
     else:
         fields = {"direction": direction, "lambda_": 50.0}
         game = {"adversarial": 0.1, "discriminator": {"filters": [4, 4, 4, 4]}}
