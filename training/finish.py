@@ -51,7 +51,7 @@ def finish(
         card: of the model that was gone on with, if there was one.
         material: what was learned from.
         state: where the run ended.
-        weights: the best, in Keras's order.
+        weights: those that are kept, in Keras's order.
         recorder: of the run.
         machine: where it ran.
         listener: who is told.

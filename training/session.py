@@ -61,7 +61,7 @@ class Session:
     listener: Listener
 
     def train(self) -> keras.Model:
-        """Train the stages that are not done; returns the last one's network with its best weights."""
+        """Train the stages that are not done; returns the last one's network, its kept weights in it."""
         start = self.request.start_from
         # A later stage has what the one before it trained, and the rest of the model that the run began with.
         earlier = [] if start is None else [read_network(start, read_card(start))]

@@ -240,6 +240,19 @@ def test_the_other_tasks_make_models_too(request_for, direction):
     assert all(answers["model"]["tiles"] > 0 for answers in figures.values())
 
 
+def test_a_guided_model_is_gone_on_with_by_what_its_coarse_dem_lacks(request_for):
+    inputs = ["red", "green", "blue", "coarse_dem", "log_ground_sampling_distance"]
+    first = train(request_for(inputs=inputs, losses={"detail": 1.0}, stage=SHORT), Recording())
+    # A recipe for images alone, as fine_tune is, whose loss would take the coarse DEM for a mask.
+    again = train(request_for({"start_from": first.model}, stage={**SHORT, "epochs": 2}), Recording())
+    assert "relief" not in again.history[-1]
+    assert all(row["detail"] > 0.0 and np.isfinite(row["detail"]) for row in again.history[1:])
+    assert again.history[0]["validation_rmse"] == pytest.approx(
+        first.history[-1]["validation_rmse"], rel=1e-4
+    )
+    assert parse_card((again.model / "model.json").read_text()).task == "guided"
+
+
 def test_a_relative_model_tells_its_heights(request_for):
     result = train(request_for(target="relative", losses={"l1": 1.0}, stage=SHORT), Recording())
     card = parse_card((result.model / "model.json").read_text())
