@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
+from training.noise import fractal_noise
 from training.rendering import terrain as terrain_module
 from training.rendering.landform import flow, read_landform
-from training.rendering.noise import fractal_noise
 from training.rendering.relief import cut_relief
 from training.rendering.resampling import enlarged, reduced, spline_matrix
 from training.rendering.terrain import Terrain, known_and_level, read_terrains

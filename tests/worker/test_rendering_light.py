@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from imagetodem_qgis.core.light import angular_distance, symmetry_towards
 from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
+from training.noise import fractal_noise
 from training.rendering.landform import Landform, read_landform
 from training.rendering.light import Sun, incidence, minnaert, skylight, sunlit
-from training.rendering.noise import fractal_noise
 
 GSD = 30.0
 

@@ -13,6 +13,7 @@ from PIL import Image
 from imagetodem_qgis.core.light import angular_distance
 from training.data.dataset import read_dataset, read_pair
 from training.data.pair import SUN_AZIMUTH, Pair
+from training.noise import fractal_noise
 from training.rendering import Terrain, render_pair
 from training.rendering import __main__ as command
 from training.rendering import contact_sheet as sheet_module
@@ -23,7 +24,6 @@ from training.rendering.dataset import rendering_number, write_dataset
 from training.rendering.farmland import settlements
 from training.rendering.landform import read_landform
 from training.rendering.light import Sun, incidence
-from training.rendering.noise import fractal_noise
 from training.rendering.palette import reflectance
 from training.rendering.render import BIOMES, Rendering, draw_biome, render
 from training.rendering.sensor import take_picture

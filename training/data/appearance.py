@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.rendering.noise import fractal_noise
+from training.noise import fractal_noise
 
 _LARGEST_ALBEDO = 0.9
 """Natural logarithm of the factor that the ground at one end of the heights becomes lighter by, and darker at

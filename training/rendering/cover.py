@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from training.noise import fractal_noise
 from training.rendering.biome import Biome, Cover, Span
 from training.rendering.farmland import lay_out_fields, roads, settlements
 from training.rendering.landform import Landform
-from training.rendering.noise import fractal_noise
 from training.rendering.palette import reflectance
 
 Plane = NDArray[np.float32]

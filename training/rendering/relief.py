@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.rendering.noise import fractal_noise
+from training.noise import fractal_noise
 from training.rendering.resampling import enlarged, reduced, spline_matrix
 from training.rendering.terrain import Terrain
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.rendering.noise import fractal_noise
+from training.noise import fractal_noise
 
 Plane = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Random fields that know nothing of the terrain."""
+"""Random fields that know nothing of the terrain: for rendered ground, and for albedo that is varied."""
 
 from __future__ import annotations
 
