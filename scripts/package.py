@@ -30,8 +30,8 @@ _SUFFIXES = frozenset(
         *(".html", ".css", ".js", ".model3", ".ts", ".qm"),
     )
 )
-_LEFT_OUT = frozenset((".in",))
-"""What requirements are pinned from: of use to who changes them only."""
+_LEFT_OUT = ("*.in", "training/ablation*.md", "training/ablation*.json")
+"""What requirements are pinned from, and what was measured: of use to who reads the source."""
 _MANDATORY = (
     "name",
     "description",
@@ -79,7 +79,7 @@ def plugin_files(root: Path) -> dict[PurePosixPath, Path]:
             target = PLUGIN / name
         else:
             continue
-        if name.suffix in _LEFT_OUT:
+        if any(name.match(pattern) for pattern in _LEFT_OUT):
             continue
         if name.suffix not in _SUFFIXES and name.name != "LICENSE":
             raise PackageError(

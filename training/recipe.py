@@ -218,6 +218,11 @@ def _check(recipe: Recipe, source: str) -> None:
         raise RecipeError(
             f"{source}: 'adversarial' must be 0 or a positive number, not {recipe.adversarial!r}"
         )
+    if guided and recipe.adversarial:
+        raise RecipeError(
+            f"{source}: 'adversarial' must be 0 where 'inputs' hold '{COARSE_DEM}': no discriminator judges "
+            "what a coarse DEM lacks; take the recipe guided or fine_tune"
+        )
 
 
 def _is_number(value: object) -> bool:

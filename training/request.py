@@ -81,11 +81,11 @@ class Progress:
     Attributes:
         epoch: the one under way, from 1, counted over all stages.
         epochs: how many there are at most.
-        step: of the epoch, from 1.
+        step: of the epoch, the last one taken; 0 before the first.
         steps: of the epoch.
         losses: by name, the mean since the epoch began.
         validation: by name, figures on the held-out tiles at the last look; empty before the first.
-        seconds_left: estimate for the whole run, validation included.
+        seconds_left: estimate for the whole run, validation included; ``None`` while nothing tells it.
         fraction: of the whole run that is done, in [0, 1].
     """
 
@@ -95,7 +95,7 @@ class Progress:
     steps: int
     losses: Mapping[str, float] = field(default_factory=dict)
     validation: Mapping[str, float] = field(default_factory=dict)
-    seconds_left: float = 0.0
+    seconds_left: float | None = None
     fraction: float = 0.0
 
 

@@ -87,13 +87,14 @@ class Plan:
     def progress(self, state: State) -> Progress:
         """How far the run is, in words of the listener."""
         in_epoch = state.step % self.steps_per_epoch
+        ended = state.step > 0 and in_epoch == 0
         done, left = self._overall(state)
         last = state.history[-1] if state.history else {}
         prefix = "validation_"
         return Progress(
-            epoch=max(1, state.epoch + (1 if in_epoch else 0)),
+            epoch=state.epoch if ended else state.epoch + 1,
             epochs=max(self.recipe.epochs, state.epoch),
-            step=in_epoch or self.steps_per_epoch,
+            step=self.steps_per_epoch if ended else in_epoch,
             steps=self.steps_per_epoch,
             losses=state.losses(),
             validation={key[len(prefix) :]: row for key, row in last.items() if key.startswith(prefix)},
@@ -101,13 +102,13 @@ class Plan:
             fraction=done,
         )
 
-    def _overall(self, state: State) -> tuple[float, float]:
+    def _overall(self, state: State) -> tuple[float, float | None]:
         """The share of the run that is done, and the seconds that are left, by the stages' shares of time."""
         shares = [stage.share for stage in self.recipe.stages]
         share = shares[state.stage]
         part = min(1.0, self.fraction(state))
         done = (sum(shares[: state.stage]) + share * part) / sum(shares)
-        if part <= 0.0:
-            return done, 0.0
-        whole = state.stage_seconds / part
+        if self.seconds is None and part <= 0.0:
+            return done, None
+        whole = state.stage_seconds / part if self.seconds is None else self.seconds
         return done, whole * (1.0 - part) + whole * sum(shares[state.stage + 1 :]) / share

@@ -83,7 +83,7 @@ class Console:
                 f"epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}",
                 *losses,
                 *figures,
-                f"{progress.seconds_left / 60.0:.0f} min left",
+                *([] if progress.seconds_left is None else [f"{progress.seconds_left / 60.0:.0f} min left"]),
             ]
         )
         print(line, end="\n" if looked else "\033[K\r", flush=True)

@@ -72,7 +72,8 @@ def progress_text(progress: Any) -> str:
     parts = [f"Epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"]
     parts += [f"{name.replace('_', ' ')} {value:.4g}" for name, value in progress.losses.items()]
     parts += [f"held-out {name.replace('_', ' ')} {value:.4g}" for name, value in progress.validation.items()]
-    parts.append(f"{_duration(progress.seconds_left)} left")
+    if progress.seconds_left is not None:
+        parts.append(f"{_duration(progress.seconds_left)} left")
     return " · ".join(parts)
 
 

@@ -24,6 +24,8 @@ def checkout(tmp_path: Path) -> Path:
         "imagetodem_qgis/runtime/predict.in": "onnxruntime",
         "imagetodem_qgis/core/__pycache__/tiling.cpython-39.pyc": "bytes",
         "training/losses.py": "y = 2\n",
+        "training/ablation_guided.md": "# Measured",
+        "training/ablation_guided.json": "{}",
         "model_weights/light/model.json": "{}",
         "tests/unit/test_tiling.py": "",
         "scripts/bench.py": "",

@@ -202,11 +202,18 @@ def test_a_training_whose_qgis_is_gone_keeps_what_it_learned_and_ends(order, tmp
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s left"), (119, "2 min left"), (89, "89 s left"), (9000, "2.5 h left")]
+    ("seconds", "words"),
+    [
+        (0.4, " · 0 s left"),
+        (119, " · 2 min left"),
+        (89, " · 89 s left"),
+        (9000, " · 2.5 h left"),
+        (None, ""),
+    ],
 )
 def test_the_time_left_in_words(seconds, words):
     from training.request import Progress
 
     progress: Any = Progress(2, 5, 3, 4, {"loss": 1.23456}, {"rmse_by_sigma": 0.9}, seconds, 0.35)
     figures = "loss 1.235 · held-out rmse by sigma 0.9"
-    assert progress_text(progress) == f"Epoch 2 of 5, step 3 of 4 · {figures} · {words}"
+    assert progress_text(progress) == f"Epoch 2 of 5, step 3 of 4 · {figures}{words}"

@@ -62,6 +62,10 @@ def test_a_file_is_read_too(tmp_path):
         ({"losses": {}}, "'losses' must be a positive number, not 0"),
         ({"losses": {"detail": 1.0}}, "'losses' must be 'detail' alone where 'inputs' hold 'coarse_dem'"),
         ({"inputs": ["red", "green", "blue", "coarse_dem"]}, "others elsewhere, not 'relief'"),
+        (
+            {"inputs": ["red", "coarse_dem"], "losses": {"detail": 1.0}, "adversarial": 0.02},
+            "'adversarial' must be 0 where 'inputs' hold 'coarse_dem'",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_file_and_key(tmp_path, changes, message):

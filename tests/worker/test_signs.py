@@ -14,7 +14,7 @@ from tests.tiny_models import make_model, write_networks
 from training.data.appearance import with_albedo
 from training.evaluation.area import Area
 from training.evaluation.predictor import Answer
-from training.signs import CHANGES, correlations, main, markdown
+from training.signs import CHANGES, correlations, main, markdown, shady_slopes
 
 SIDE = 96
 
@@ -68,11 +68,32 @@ def test_who_trusts_in_dark_heights_is_told_by_light_ones():
 
 def test_the_table_counts_tiles_by_source_and_all_together():
     found = {"a": {"1": (0.5, -0.1), "2": (0.7, -0.3), "3": (-0.2, -0.2)}, "b": {"4": (0.1, 0.9)}}
-    lines = markdown(found, (0.0, np.log(2.0))).splitlines()
+    lines = markdown(found, "heights", (0.0, np.log(2.0))).splitlines()
     assert lines[0] == "| held-out | tiles | heights × 1.00 | heights × 2.00 |"
     assert lines[2] == "| a | 3 | r 0.50, 2 upright | r -0.20, 0 upright |"
     assert lines[3] == "| b | 1 | r 0.10, 1 upright | r 0.90, 1 upright |"
     assert lines[4] == "| all | 4 | r 0.30, 3 upright | r -0.15, 1 upright |"
+
+
+@dataclass(frozen=True)
+class Shading(Answering):
+    """A model that knows the heights up to their sign, and takes the lighter side for the sun's."""
+
+    def answer(self, area: Area, bands: np.ndarray) -> Answer:
+        seen, lit = bands.mean(axis=-1)[area.valid], area.image[..., 0][area.valid]
+        upright = np.sign(np.corrcoef(seen, lit)[0, 1])
+        return Answer(super().answer(area, bands).surface * np.float32(upright), None)
+
+
+def test_who_trusts_in_shading_is_told_by_lighter_slopes_on_the_shady_side():
+    tile = hills(1)
+    shady, lit = shady_slopes(tile), tile.image[..., 0]
+    assert np.corrcoef(shady[tile.valid], lit[tile.valid])[0, 1] < -0.9
+    assert np.abs(shady).max() <= 1.0
+    (row,) = correlations(Shading(0.0), [tile], shady_slopes)["hills"].values()
+    np.testing.assert_allclose(row, (1.0, 1.0, 1.0, -1.0, -1.0), atol=1e-5)
+    (row,) = correlations(Answering(0.0), [tile], shady_slopes)["hills"].values()
+    np.testing.assert_allclose(row, 1.0, atol=1e-5)
 
 
 def test_level_ground_has_no_side_up():
@@ -117,15 +138,18 @@ def command(tmp_path, monkeypatch):
 
 def test_the_command_tells_each_tile(command, tmp_path: Path, capsys):
     command("--json", str(tmp_path / "tiles.json"))
-    (rows,) = json.loads((tmp_path / "tiles.json").read_text()).values()
+    found = json.loads((tmp_path / "tiles.json").read_text())
+    assert list(found) == ["heights", "shady slopes"]
+    (rows,) = found["heights"].values()
     assert len(rows) == 2
     for row in rows.values():
         assert row == sorted(row)
         assert row[0] < 0.0
         assert row[-1] > 0.6
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[-1].startswith("| all | 2 | r -")
-    assert printed[-1].endswith("2 upright |")
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.splitlines()[-1].startswith("| all | 2 | r -")
+    assert first.splitlines()[-1].endswith("2 upright |")
+    assert "| shady slopes × 1.82 |" in second
 
 
 def test_what_the_command_cannot_tell_is_said(command, capsys):

@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from training.learner import make_learner
 from training.networks import build_stage, read_card, read_network
 from training.recipe import read_recipe
-from training.starting import continued, in_direction, with_ground_trusted
+from training.request import Request, TrainingError
+from training.starting import continued, in_direction, recipe_of, with_ground_trusted
 
 MODEL = Path(__file__).resolve().parents[2] / "model_weights" / "relief-light"
 
@@ -40,6 +42,14 @@ def test_a_guided_model_goes_on_learning_what_the_coarse_dem_lacks_and_another_d
         assert continued(read_recipe(recipe), plain).losses == {"relief": 1.0}
     to_image = read_card(MODEL.with_name("image-light"))
     assert "detail" not in continued(read_recipe("fine_tune"), to_image).losses
+
+
+def test_a_guided_model_has_no_use_for_a_discriminator(tmp_path):
+    request = Request(
+        (tmp_path,), tmp_path / "run", recipe="paper", start_from=MODEL.with_name("guided-light")
+    )
+    with pytest.raises(TrainingError, match="paper: 'adversarial' must be 0 .* take the recipe guided"):
+        recipe_of(request)
 
 
 def test_its_last_stage_has_the_trunk_of_the_stage_before_and_the_models_own_detail():
