@@ -22,7 +22,7 @@ import numpy as np
 from training import steps
 from training.data.batches import Batch, Batches, ahead
 from training.data.pair import Pair
-from training.data.sampling import FULL_AUGMENTATION
+from training.data.sampling import Augmentation
 from training.data.sources import Group
 from training.data.tasks import make_task
 from training.device import choose_device, choose_precision
@@ -74,8 +74,9 @@ def _time(
     """Milliseconds of a bare step and of a fed one, by round."""
     step = steps.adapter().make_step(make_learner(recipe, stage), 1)
     task = make_task(recipe.direction, recipe.inputs, 256 // stage.tile_size)
+    augmentation = Augmentation(**recipe.augmentation)
     batches = Batches(
-        (group,), task, stage.tile_size, stage.batch_size, (1,), FULL_AUGMENTATION, stretch_of(recipe)
+        (group,), task, stage.tile_size, stage.batch_size, (1,), augmentation, stretch_of(recipe)
     )
     one = batches(0)
     for _ in range(_WARM_UP):
