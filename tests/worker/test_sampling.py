@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from imagetodem_qgis.core.stretch import EACH, Stretch, StretchRecipe
-from training.data.appearance import other_albedo
 from training.data.pair import SUN_AZIMUTH, Pair, towards_the_sun
 from training.data.sampling import (
     Augmentation,
@@ -259,20 +258,6 @@ def test_another_albedo_turns_light_over_with_height_and_does_not_give_heights_a
     assert min(with_height) < -0.4
     assert max(with_height) > 0.4
     assert np.quantile(along_ring, 0.25) > 0.4
-
-
-def test_another_albedo_makes_one_flank_of_a_ridge_lighter_now_this_one_now_that():
-    rows, _ = np.mgrid[:128, :128].astype(np.float32)
-    height = 10.0 - np.abs(rows - 63.5) / 3.0
-    target = np.stack([height, np.ones_like(height)], axis=-1)
-    plain = np.random.default_rng(0).normal(0.0, 0.1, (3, 128, 128)).astype(np.float32)
-    flank = np.sign(rows - 63.5)
-    lighter = [
-        correlation(other_albedo(plain, target, np.random.default_rng(seed))[0], flank) for seed in range(200)
-    ]
-    # Heights say nothing of the flank, and noise alone never says as much.
-    assert np.mean(np.array(lighter) > 0.6) > 0.1
-    assert np.mean(np.array(lighter) < -0.6) > 0.05
 
 
 def test_fine_pairs_are_now_and_then_stretched_as_parts_of_a_larger_scene():

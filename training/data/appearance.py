@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from training.noise import fractal_noise
 
@@ -16,8 +15,6 @@ _LARGEST_ALBEDO = 0.9
 the other."""
 _ALBEDO_EXPONENTS = (2.0, 2.5, 3.0)
 """Of the power spectra of the noise that breaks albedo up."""
-_BROADEST_SLOPE = 1.0 / 8.0
-"""Share of a sample's side over which slopes are at most evened out before albedo follows their exposure."""
 
 
 def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
@@ -63,13 +60,11 @@ def other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> ND
 def other_albedo(
     bands: NDArray[np.float32], target: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The image of ground that is lighter or darker above some height than below it, or on slopes that face
-    one way than on others, here more and there less so: as wood, fields and rock are, that keep to heights
-    and to the dry or the sheltered side only roughly.
+    """The image of ground that is lighter or darker above some height than below it, here more and there less
+    so: as wood, fields and rock are, that keep to heights only roughly.
 
-    What the change follows is heights, exposure and fractal noise, each of any share, the heights either way
-    up and the exposure to any side: a change that followed the terrain alone would give the form away, and a
-    light side is not always the sun's.
+    What the change follows is heights and fractal noise, each of any share and the heights either way up: a
+    change that followed heights alone would give the form away.
 
     Args:
         bands: (3, size, size), from -1.5 to 1.5.
@@ -79,24 +74,14 @@ def other_albedo(
     height, known = target[..., 0], target[..., 1] > 0
     if not known.any():
         return bands
+    share = random.uniform(-np.pi / 2.0, np.pi / 2.0)
     noise = fractal_noise(height.shape[0], random.choice(_ALBEDO_EXPONENTS), random)
-    planes = (height, _exposure(height, random), noise)
-    # Any direction alike, of a length of 1.
-    shares = random.standard_normal(len(planes)).astype(np.float32)
-    shares /= np.sqrt(np.sum(shares**2))
-    followed = sum(share * _standardised(plane, known) for share, plane in zip(shares, planes))
+    of_height, of_noise = np.float32(np.sin(share)), np.float32(np.cos(share))
+    followed = of_height * _standardised(height, known) + of_noise * _standardised(noise, known)
     limit = random.normal(0.0, 0.7)
     width = np.exp(random.uniform(np.log(0.1), np.log(2.0)))
     above = np.tanh((followed - np.float32(limit)) / np.float32(width))
     return with_albedo(bands, above, known, random.uniform(0.0, _LARGEST_ALBEDO))
-
-
-def _exposure(height: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """How much slopes, evened out more or less, face a side that chance chooses, in pixels a pixel."""
-    broad = np.exp(random.uniform(0.0, np.log(max(1.0, _BROADEST_SLOPE * height.shape[0]))))
-    down, right = np.gradient(ndimage.uniform_filter(height, round(broad)))
-    side = random.uniform(0.0, 2.0 * np.pi)
-    return np.asarray(np.float32(np.cos(side)) * down + np.float32(np.sin(side)) * right, np.float32)
 
 
 def _standardised(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:

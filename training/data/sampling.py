@@ -64,9 +64,9 @@ class Augmentation:
         contrast: other stretches, gains, offsets and noise; else the stretch of the whole pair.
         colour: bands of pairs at fine resolutions mixed with one another, as far as to grey: the colours of
             rendered images are guesses, and those of a few scenes say little of the next one.
-        albedo: ground of pairs at fine resolutions made lighter or darker, as height, exposure and noise say:
-            whether heights are dark wood over light fields or bare rock over dark wood, and which side is
-            wooded, is another in each region; the form of valleys is not.
+        albedo: ground of pairs at fine resolutions made lighter or darker, as height and noise say: whether
+            heights are dark wood over light fields or bare rock over dark wood is another in each region,
+            shading is not.
         any_sun: any of the eight right-angle symmetries, wherever it takes the sun: what one does who does
             not know of the light, here to show what that costs.
     """
