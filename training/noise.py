@@ -1,4 +1,5 @@
-"""Random fields that know nothing of the terrain: for rendered ground, and for albedo that is varied."""
+"""Random fields that know nothing of the terrain: for rendered ground, for albedo that is
+varied, and for sensors."""
 
 from __future__ import annotations
 

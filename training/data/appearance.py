@@ -15,6 +15,8 @@ _LARGEST_ALBEDO = 0.9
 the other."""
 _ALBEDO_EXPONENTS = (2.0, 2.5, 3.0)
 """Of the power spectra of the noise that breaks albedo up."""
+_WHITE = 0.0
+"""The same of a sensor's."""
 
 
 def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
@@ -30,7 +32,7 @@ def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> N
         grey = bands.mean(axis=0)
         bands = grey + (bands - grey) * np.float32(random.uniform(0.0, 0.7))
     if random.random() < 0.3:
-        noise = random.standard_normal(bands.shape, np.float32)
+        noise = np.stack([fractal_noise(band.shape[0], _WHITE, random) for band in bands])
         bands = bands + noise * np.float32(random.uniform(0.0, 0.08))
     return np.asarray(np.clip(bands, -1.5, 1.5), np.float32)
 
@@ -54,7 +56,8 @@ def other_colours(bands: NDArray[np.float32], random: np.random.Generator) -> ND
     mixed = random.dirichlet((1.0, 1.0, 1.0), 3)
     share = random.uniform(0.0, 1.0)
     matrix = (1.0 - share) * np.eye(3) + share * mixed
-    return np.asarray(matrix.astype(np.float32) @ bands.reshape(3, -1), np.float32).reshape(bands.shape)
+    # Not @: the threads that it would start wait for each other on the processors that the step needs.
+    return np.asarray(np.einsum("ij,jkl->ikl", matrix.astype(np.float32), bands), np.float32)
 
 
 def other_albedo(
