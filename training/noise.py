@@ -1,5 +1,4 @@
-"""Random fields that know nothing of the terrain: for rendered ground, for albedo that is
-varied, and for sensors."""
+"""Random fields that know nothing of the terrain: for rendered ground, varied albedo and sensors."""
 
 from __future__ import annotations
 
