@@ -87,14 +87,15 @@ class Plan:
     def progress(self, state: State) -> Progress:
         """How far the run is, in words of the listener."""
         in_epoch = state.step % self.steps_per_epoch
-        ended = state.step > 0 and in_epoch == 0
         done, left = self._overall(state)
         last = state.history[-1] if state.history else {}
+        # The look at the held-out tiles closes an epoch, also one that a budget of time has cut short.
+        closed = state.step > 0 and (last.get("stage"), last.get("step")) == (self.stage.network, state.step)
         prefix = "validation_"
         return Progress(
-            epoch=state.epoch if ended else state.epoch + 1,
+            epoch=state.epoch if closed else state.epoch + 1,
             epochs=max(self.recipe.epochs, state.epoch),
-            step=self.steps_per_epoch if ended else in_epoch,
+            step=self.steps_per_epoch if state.step and not in_epoch else in_epoch,
             steps=self.steps_per_epoch,
             losses=state.losses(),
             validation={key[len(prefix) :]: row for key, row in last.items() if key.startswith(prefix)},
