@@ -134,7 +134,8 @@ def ablate(ablation: Ablation, rows: Sequence[Row], seeds: Sequence[int], output
         ablation: what all rows share.
         rows: of the table.
         seeds: of the runs of each row; all rows' first seeds come before any second one.
-        output: the table; its runs' figures are kept beside it.
+        output: the table, of these rows and of those that an earlier command made for it; its runs' figures
+            are kept beside it.
 
     Raises:
         ValueError: the file beside it is about other data, another budget or another split.
@@ -148,6 +149,7 @@ def ablate(ablation: Ablation, rows: Sequence[Row], seeds: Sequence[int], output
             raise ValueError(
                 f"{kept} is about {state['conditions']}, not {conditions}: choose another --output"
             )
+    says = {row.name: row.says for row in (*read_rows(), *rows)}
     for seed in seeds:
         for row in rows:
             runs = state["runs"].setdefault(row.name, {})
@@ -155,7 +157,7 @@ def ablate(ablation: Ablation, rows: Sequence[Row], seeds: Sequence[int], output
                 print(f"{row.name}, seed {seed}", flush=True)
                 runs[str(seed)] = ablation.run(row, seed)
                 _write(kept, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
-            _write(output, table(conditions, {row.name: row.says for row in rows}, state["runs"], _machine()))
+            _write(output, table(conditions, says, state["runs"], _machine()))
 
 
 def _machine() -> str:

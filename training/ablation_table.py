@@ -45,26 +45,33 @@ def table(conditions: Mapping[str, Any], says: Mapping[str, str], runs: Runs, ma
 
 
 def _head(conditions: Mapping[str, Any], rows: Sequence[str], runs: Runs, machine: str) -> str:
-    every = [run for of in runs.values() for run in of.values()]
-    seeds = sorted({int(seed) for of in runs.values() for seed in of})
+    every = [run for name in rows for run in runs[name].values()]
     devices = sorted({f"{run['machine']['device']}, {run['machine']['precision']}" for run in every})
     libraries = sorted({f"{name} {version}" for run in every for name, version in run["libraries"].items()})
+    return (
+        f"# From the paper's recipe to the default one\n\n{_commands(conditions, rows, runs)}\n\n"
+        f"Each row was trained from scratch on the same data for {conditions['budget_seconds']:g} seconds of "
+        f"training ({'; '.join(devices)}; {machine}; {', '.join(libraries)}), and compared on the held-out "
+        f"ground of the {conditions['split']} split. Figures are medians over tiles, and over seeds where "
+        "there are several, with the least and the largest in brackets. RMSE/σ is the error divided by the "
+        "standard deviation of the true heights: 0 is perfect, 1 is no better than level ground. Baselines "
+        "are fitted to the truth itself."
+    )
+
+
+def _commands(conditions: Mapping[str, Any], rows: Sequence[str], runs: Runs) -> str:
+    """One for the rows of each number of seeds: all with the same ``--output`` make one table."""
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for name in rows:
+        by_seeds.setdefault(tuple(sorted(map(int, runs[name]))), []).append(name)
     folders = " ".join(f"--data {folder}" for folder in conditions["data"])
     terrains = "" if conditions["terrains"] is None else f" --terrains {conditions['terrains']}"
-    words = " ".join(map(str, seeds))
-    return (
-        "# From the paper's recipe to the default one\n\n"
-        "Made by `python -m training.ablation "
-        f"{folders}{terrains} --budget {conditions['budget_seconds']:g} --seeds {words} "
-        f"--rows {shlex.join(rows)} --split {conditions['split']} --runs RUNS`.\n\n"
-        f"Each row was trained from scratch on the same data for {conditions['budget_seconds']:g} seconds of "
-        f"training ({'; '.join(devices)}; {machine}; {', '.join(libraries)}), with the seed"
-        f"{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, and compared on the held-out ground "
-        f"of the {conditions['split']} split. Figures are medians over tiles, and over seeds where there are "
-        "several, with the least and the largest in brackets. RMSE/σ is the error divided by the standard "
-        "deviation of the true heights: 0 is perfect, 1 is no better than level ground. Baselines are fitted "
-        "to the truth itself."
+    budget, split = conditions["budget_seconds"], conditions["split"]
+    shared = f"{folders}{terrains} --budget {budget:g} --split {split} --runs RUNS"
+    choices = (
+        f"--seeds {' '.join(map(str, seeds))} --rows {shlex.join(names)}" for seeds, names in by_seeds.items()
     )
+    return "Made by\n\n" + "\n".join(f"- `python -m training.ablation {shared} {c}`" for c in choices)
 
 
 def _rows(says: Mapping[str, str], done: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

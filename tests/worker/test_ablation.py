@@ -70,7 +70,7 @@ def test_rows_are_steps_from_the_paper_to_the_default():
 
 def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     asked: list[tuple[str, int]] = []
-    broken = {("b", 2)}
+    broken = {("default", 2)}
 
     def answer(self: Ablation, row: Row, seed: int) -> dict[str, Any]:
         asked.append((row.name, seed))
@@ -79,17 +79,25 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
         return run(0.8)
 
     monkeypatch.setattr(Ablation, "run", answer)
-    rows = [Row(name, "paper", name) for name in "ab"]
+    rows = [Row(name, "paper", name) for name in ("paper", "default")]
     shared = Ablation((tmp_path / "pairs",), None, 60.0, "validation", tmp_path / "runs")
     output = tmp_path / "table.md"
     with pytest.raises(KeyboardInterrupt):
         ablate(shared, rows, [1, 2], output)
-    assert asked == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
-    assert "seeds 1, 2" in output.read_text(encoding="utf-8")
+    assert asked == [("paper", 1), ("default", 1), ("paper", 2), ("default", 2)]
+    page = output.read_text(encoding="utf-8")
+    assert "--seeds 1 2 --rows paper`" in page
+    assert "--seeds 1 --rows default`" in page
     asked.clear()
     broken.clear()
     ablate(shared, rows, [1, 2], output)
-    assert asked == [("b", 2)]
+    assert asked == [("default", 2)]
+    asked.clear()
+    ablate(shared, rows[:1], [3], output)
+    assert asked == [("paper", 3)]
+    page = output.read_text(encoding="utf-8")
+    assert "--seeds 1 2 3 --rows paper`" in page
+    assert "--seeds 1 2 --rows default`" in page
     with pytest.raises(ValueError, match="choose another --output"):
         ablate(replace(shared, budget=61.0), rows, [1], output)
     assert not list(tmp_path.glob("*.part"))
@@ -103,7 +111,8 @@ def test_the_table_gives_medians_and_ranges_over_seeds():
         "later": {},
     }
     page = table(CONDITIONS, says, runs, "Linux on x86_64")
-    assert "--data pairs --budget 60 --seeds 1 2 3 --rows paper default --split validation" in page
+    shared = "- `python -m training.ablation --data pairs --budget 60 --split validation --runs RUNS"
+    assert f"{shared} --seeds 1 --rows paper`\n{shared} --seeds 1 2 3 --rows default`\n" in page
     assert "CPU, float32; Linux on x86_64; keras 3" in page
     assert "## hills: 7 tiles, 2 mosaics" in page
     assert cells(page, "paper") == ["paper", "900.0", "0.900", "0.910", "2.50", "0.60"]
@@ -122,7 +131,7 @@ def test_guided_rows_are_told_against_bicubic():
     runs = {"guided": {"1": run(0.0, figures={"hills, cells of 16 pixels": answers})}}
     page = table(CONDITIONS, {"guided": "with a coarse DEM"}, runs, "m")
     twin = table(CONDITIONS, {"guided, no image": "its twin"}, {"guided, no image": runs["guided"]}, "m")
-    assert "--rows 'guided, no image' --split" in twin
+    assert "--rows 'guided, no image'`" in twin
     assert "| hills, cells of 16 pixels | guided | 0.900 | 0.800 |" in page
     assert "| hills, cells of 16 pixels | guided, asked without the image | 0.970 | 0.980 |" in page
     assert "## hills, cells" not in page
