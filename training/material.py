@@ -96,7 +96,9 @@ def gather(request: Request, recipe: Recipe, card: ModelCard | None, listener: L
         DataError: the data cannot be trained on.
     """
     cache = PairCache()
-    sources = [open_source(folder, cache) for folder in request.datasets]
+    # Where windows are to be the pairs themselves, as published, what lies beside them has no place.
+    join = recipe.augmentation.get("scale", False)
+    sources = [open_source(folder, cache, join) for folder in request.datasets]
     checked = check_sources(sources, None if card is None else card.gsd_range)
     for warning in checked.warnings:
         listener.warn(warning)

@@ -22,6 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
 from imagetodem_qgis.core.light import NORTHERN_MORNING_AZIMUTH, default_azimuth
+from training.data.beside import Neighbours, joined
 from training.data.cache import PairCache
 from training.data.pair import Pair, towards_the_sun
 from training.data.scenes import metres_per_pixel
@@ -66,15 +67,21 @@ class DataSet:
     entries: tuple[Entry, ...]
     content: Mapping[str, Any]
 
-    def pairs(self, split: str, cache: PairCache) -> StoredPairs:
-        """The pairs of one split, read when they are asked for."""
+    def pairs(self, split: str, cache: PairCache, join: bool = False) -> StoredPairs:
+        """The pairs of one split, read when they are asked for; if wanted each joined with what lies beside
+        it."""
         entries = [entry for entry in self.entries if entry.split == split]
         files: dict[str, list[Path]] = {}
         # Each rendered image is a scene by itself, whatever ground it shares with others.
         for entry in [] if self.rendered else entries:
             if entry.area is not None:
                 files.setdefault(entry.area, []).append(entry.image)
-        return StoredPairs(entries, cache, Surroundings(files))
+        kinds = [
+            (entry.area, entry.gsd, entry.sun_azimuth) if join and entry.area in files else None
+            for entry in entries
+        ]
+        neighbours = Neighbours([entry.image for entry in entries], kinds)
+        return StoredPairs(entries, cache, Surroundings(files), neighbours)
 
     @property
     def rendered(self) -> bool:
@@ -89,20 +96,35 @@ class StoredPairs(Sequence[Pair]):
         entries: where they lie.
         cache: what keeps them.
         surroundings: of their areas.
+        neighbours: that they are joined with.
     """
 
-    def __init__(self, entries: Sequence[Entry], cache: PairCache, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        cache: PairCache,
+        surroundings: Surroundings,
+        neighbours: Neighbours,
+    ) -> None:
         self._entries = list(entries)
         self._cache = cache
         self._surroundings = surroundings
+        self._neighbours = neighbours
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __getitem__(self, number: int) -> Pair:  # type: ignore[override]
         """The pair of this number, its light brought to the training azimuth."""
-        entry = self._entries[number]
-        return self._cache.get(str(entry.image), lambda: read_pair(entry, self._surroundings))
+        return self._cache.get(str(self._entries[number].image), lambda: self._read(number))
+
+    def _read(self, number: int) -> Pair:
+        pair, azimuth = _lying(self._entries[number], self._surroundings)
+        others = [
+            (_lying(self._entries[other], self._surroundings)[0], rows, columns)
+            for other, rows, columns in self._neighbours.beside(number)
+        ]
+        return towards_the_sun(joined(pair, others), azimuth)
 
 
 def read_dataset(folder: Path) -> DataSet:
@@ -184,6 +206,11 @@ def read_pair(entry: Entry, surroundings: Surroundings | None = None) -> Pair:
     Raises:
         DataError: a file cannot be read, or image and DEM are not of one size.
     """
+    return towards_the_sun(*_lying(entry, surroundings))
+
+
+def _lying(entry: Entry, surroundings: Surroundings | None) -> tuple[Pair, float]:
+    """A pair as it lies on disk, and the azimuth of its sun."""
     try:
         with rasterio.open(entry.image) as source:
             if source.count < 3:
@@ -210,8 +237,7 @@ def read_pair(entry: Entry, surroundings: Surroundings | None = None) -> Pair:
         )
     image = np.where(_finite(image)[..., None], image, 0).astype(image.dtype)
     dem = np.where(known, dem, np.float32(np.nan))
-    pair = Pair(entry.id, image, dem, valid & known, gsd, entry.split, around)
-    return towards_the_sun(pair, azimuth)
+    return Pair(entry.id, image, dem, valid & known, gsd, entry.split, around), azimuth
 
 
 def _finite(image: NDArray[Any]) -> NDArray[np.bool_]:

@@ -66,13 +66,14 @@ class Source:
     dataset: DataSet | None = None
 
 
-def open_source(folder: Path, cache: PairCache) -> Source:
+def open_source(folder: Path, cache: PairCache, join: bool = False) -> Source:
     """Open a folder of pairs, whatever its layout.
 
     Args:
         folder: with ``dataset.json``; or with the original project's ``.npz`` file; or with ``bluemarble/``
             and ``scenes/`` or one of them.
         cache: what keeps pairs that are read when asked for.
+        join: whether training pairs of a data set folder are joined with what lies beside them.
 
     Raises:
         DataError: it is none of these.
@@ -81,15 +82,15 @@ def open_source(folder: Path, cache: PairCache) -> Source:
     if arrays is not None:
         return _open_arrays(folder, arrays)
     if (folder / DATASET_FILE).exists():
-        return _open_dataset(folder, cache)
+        return _open_dataset(folder, cache, join)
     if (folder / "bluemarble" / "index.csv").exists() or (folder / "scenes").is_dir():
         return _open_collection(folder)
     raise DataError(f"{folder} is no data set: it has no {DATASET_FILE}, which describes the pairs")
 
 
-def _open_dataset(folder: Path, cache: PairCache) -> Source:
+def _open_dataset(folder: Path, cache: PairCache, join: bool) -> Source:
     dataset = read_dataset(folder)
-    training = dataset.pairs("train", cache)
+    training = dataset.pairs("train", cache, join)
     described = ("sources", "licences", "licence", "resolution", "stretch", "version")
     description = {key: dataset.content[key] for key in described if key in dataset.content}
     return Source(
