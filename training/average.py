@@ -1,6 +1,4 @@
-"""A moving average of weights, which generalises better than the last ones (Polyak & Juditsky 1992), with a
-share of those that a fine-tuning began with (Wortsman et al. 2022, Robust fine-tuning of zero-shot
-models)."""
+"""A moving average of weights, which generalises better than the last ones (Polyak & Juditsky 1992)."""
 
 from __future__ import annotations
 
@@ -21,22 +19,18 @@ class WeightAverage:
     Args:
         model: whose weights are averaged.
         momentum: of the average, in [0, 1).
-        start_share: of the weights that the model has now, in what is put in place; in [0, 1).
     """
 
-    def __init__(self, model: keras.Model, momentum: float, start_share: float = 0.0) -> None:
+    def __init__(self, model: keras.Model, momentum: float) -> None:
         self._model = model
         self._momentum = momentum
-        self._start_share = start_share
         self._count = _variable(0.0, "averaged_steps")
         self._averages = [_variable(value, "average") for value in model.trainable_variables]
-        started_with = model.trainable_variables if start_share > 0.0 else ()
-        self._start = [_variable(value, "start") for value in started_with]
 
     @property
     def variables(self) -> list[Any]:
         """All that a checkpoint must hold."""
-        return [self._count, *self._averages, *self._start]
+        return [self._count, *self._averages]
 
     def update(self) -> None:
         """Take the weights in after a step."""
@@ -47,21 +41,15 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the average, and its share of the start, in the network's place while the context lasts."""
+        """Put the average in the network's place for as long as the context lasts."""
         weights = [ops.convert_to_numpy(weight) for weight in self._model.trainable_variables]
-        for weight, value in zip(self._model.trainable_variables, self._kept()):
-            weight.assign(value)
+        for weight, average in zip(self._model.trainable_variables, self._averages):
+            weight.assign(average)
         try:
             yield
         finally:
             for weight, value in zip(self._model.trainable_variables, weights):
                 weight.assign(value)
-
-    def _kept(self) -> list[Any]:
-        if not self._start:
-            return self._averages
-        share, pairs = self._start_share, zip(self._averages, self._start)
-        return [(1.0 - share) * average + share * start for average, start in pairs]
 
 
 def _variable(value: Any, name: str) -> keras.Variable:

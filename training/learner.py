@@ -49,7 +49,7 @@ def make_learner(recipe: Recipe, stage: Stage, earlier: Sequence[keras.Model] = 
         objective,
         _optimiser(recipe, stage, generator),
         None if discriminator is None else _optimiser(recipe, stage, discriminator),
-        WeightAverage(generator, recipe.average, recipe.start_share) if recipe.average > 0.0 else None,
+        WeightAverage(generator, recipe.average) if recipe.average > 0.0 else None,
     )
 
 

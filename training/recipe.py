@@ -77,8 +77,6 @@ class Recipe:
         discriminator: arguments of ``training.discriminator.patch_discriminator``.
         optimiser: ``name`` (adam, adamw) and its arguments, for both networks.
         average: momentum of the moving average of the weights; 0: none.
-        start_share: of the weights that a stage began with, in those that it keeps, the rest being the moving
-            average; 0: none.
         augmentation: the switches of :class:`training.data.sampling.Augmentation`.
         target: ``relief_per_pixel``, or ``relative`` to the data set's least and largest height, as
             published.
@@ -102,7 +100,6 @@ class Recipe:
     discriminator: Mapping[str, Any] = field(default_factory=dict)
     optimiser: Mapping[str, Any] = field(default_factory=lambda: {"name": "adam"})
     average: float = 0.0
-    start_share: float = 0.0
     augmentation: Mapping[str, bool] = field(
         default_factory=lambda: dict.fromkeys(("scale", "turn", "mirror", "contrast"), True)
     )
@@ -221,12 +218,6 @@ def _check(recipe: Recipe, source: str) -> None:
         raise RecipeError(
             f"{source}: 'adversarial' must be 0 or a positive number, not {recipe.adversarial!r}"
         )
-    if not _is_number(recipe.start_share) or not 0.0 <= recipe.start_share < 1.0:
-        raise RecipeError(
-            f"{source}: 'start_share' must be at least 0 and below 1, not {recipe.start_share!r}"
-        )
-    if recipe.start_share and not recipe.average:
-        raise RecipeError(f"{source}: 'start_share' needs an 'average' above 0, of which it is a share")
     if guided and recipe.adversarial:
         raise RecipeError(
             f"{source}: 'adversarial' must be 0 where 'inputs' hold '{COARSE_DEM}': no discriminator judges "

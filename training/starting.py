@@ -28,8 +28,7 @@ def recipe_of(request: Request) -> tuple[Recipe, ModelCard | None]:
     """
     recipe = read_recipe(request.recipe or ("default" if request.start_from is None else "fine_tune"))
     if request.start_from is None:
-        # What is random at the start is not worth keeping.
-        recipe = replace(in_direction(recipe, request.direction or recipe.direction), start_share=0.0)
+        recipe = in_direction(recipe, request.direction or recipe.direction)
         return adapted(with_architecture(recipe, request.architecture), request), None
     card = read_card(request.start_from)
     for name, asked, has in (

@@ -62,8 +62,6 @@ def test_a_file_is_read_too(tmp_path):
         ({"losses": {}}, "'losses' must be a positive number, not 0"),
         ({"losses": {"detail": 1.0}}, "'losses' must be 'detail' alone where 'inputs' hold 'coarse_dem'"),
         ({"inputs": ["red", "green", "blue", "coarse_dem"]}, "others elsewhere, not 'relief'"),
-        ({"start_share": 1.0, "average": 0.9}, "'start_share' must be at least 0 and below 1, not 1.0"),
-        ({"start_share": 0.1, "average": 0.0}, "'start_share' needs an 'average' above 0"),
         (
             {"inputs": ["red", "coarse_dem"], "losses": {"detail": 1.0}, "adversarial": 0.02},
             "'adversarial' must be 0 where 'inputs' hold 'coarse_dem'",

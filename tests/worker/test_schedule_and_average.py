@@ -57,20 +57,3 @@ def test_the_average_is_that_of_the_formula_and_leaves_the_weights_alone():
     with pytest.raises(KeyError), average.in_place():
         raise KeyError
     assert model.get_weights()[0][0, 0] == 6.0
-
-
-def test_a_share_of_the_start_is_put_in_place_with_the_average_and_outlives_a_checkpoint():
-    model = one_weight()
-    model.set_weights([np.full((1, 1), 10.0, np.float32)])
-    average = WeightAverage(model, 0.0, start_share=0.25)
-    model.set_weights([np.full((1, 1), 2.0, np.float32)])
-    average.update()
-    kept = [keras.ops.convert_to_numpy(variable).copy() for variable in average.variables]
-    with average.in_place():
-        assert model.get_weights()[0][0, 0] == pytest.approx(0.75 * 2.0 + 0.25 * 10.0)
-    assert model.get_weights()[0][0, 0] == 2.0
-    resumed = WeightAverage(model, 0.0, start_share=0.25)
-    for variable, value in zip(resumed.variables, kept, strict=True):
-        variable.assign(value)
-    with resumed.in_place():
-        assert model.get_weights()[0][0, 0] == pytest.approx(4.0)

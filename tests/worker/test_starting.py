@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -82,23 +81,3 @@ def test_colours_are_muted_and_albedo_is_varied_only_where_coarse_images_taught_
     assert "muted" not in with_ground_trusted(continued_recipe, 30.0).architecture
     paper = read_recipe("paper")
     assert with_ground_trusted(paper, 30.0) == paper
-
-
-def test_a_share_of_the_start_is_kept_only_where_there_is_a_model_to_start_from(tmp_path):
-    alone = Request((tmp_path,), tmp_path / "run", recipe="fine_tune")
-    assert read_recipe("fine_tune").start_share == 0.1
-    assert recipe_of(alone)[0].start_share == 0.0
-    recipe, card = recipe_of(Request((tmp_path,), tmp_path / "run", start_from=MODEL))
-    assert recipe.start_share == 0.1
-    learner = make_learner(recipe, recipe.stages[-1], [read_network(MODEL, card)])
-    generator = learner.objective.generator
-    begun = [keras.ops.convert_to_numpy(weight).copy() for weight in generator.trainable_variables]
-    for weight in generator.trainable_variables:
-        weight.assign(weight + 1.0)
-    learner.average.update()
-    # The first step's average has a tenth of what was before it.
-    with learner.average.in_place():
-        for weight, before in zip(generator.trainable_variables, begun, strict=True):
-            np.testing.assert_allclose(
-                keras.ops.convert_to_numpy(weight), before + 0.9 * 0.9, rtol=1e-4, atol=1e-4
-            )
