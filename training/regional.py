@@ -1,9 +1,10 @@
 """What fine-tuning on a region brings:
 ``python -m training.regional --scenes FOLDER --model MODEL --output RUN``.
 
-A few dozen pairs are cut from a scene's west; the model goes on with them as any user's would, and is
+A scene's west is cut into pairs, as a user's are; the model goes on with them as any user's would, and is
 compared with what it was on the scene's east. The last epoch's weights are kept: the tiles that judge are not
-to choose as well.
+to choose as well. Tiles side by side are few, and where they happen to lie moves their median; tiles in small
+steps are told as well.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ SCENE = "zion_l8"
 """The default has not been trained on any of it."""
 LEARNED, JUDGED = "_west", "_east"
 _SIDE = 256
-_STEPS = {"train": 128, "validation": 256}
-"""Pixels from one pair of a split to the next."""
+_STEP = 64
+"""Pixels from one tile to the next where they are to be many."""
 COLUMNS = (
     "tiles",
     "rmse_by_sigma_shift_scale",
@@ -78,8 +80,8 @@ def _windows(width: int, height: int) -> Iterator[tuple[Scene, str, Window]]:
     for part, split in ((LEARNED, "train"), (JUDGED, "validation")):
         scene = part_of(part)
         first, last = (round(share * width) for share in scene.columns)
-        for row in range(0, height - _SIDE + 1, _STEPS[split]):
-            for column in range(first, last - _SIDE + 1, _STEPS[split]):
+        for row in range(0, height - _SIDE + 1, _SIDE):
+            for column in range(first, last - _SIDE + 1, _SIDE):
                 yield scene, split, Window(column, row, _SIDE, _SIDE)
 
 
@@ -109,8 +111,9 @@ def compare(before: Path, after: Path, scenes: Path) -> dict[str, Any]:
 
     models = {MODEL: Predictor(after), BEFORE: Predictor(before)}
     scene = part_of(JUDGED)
-    area = area_of(read_scene(scenes, scene), scene.name)
-    return figures_of(models, tiles_of(area, models[MODEL].card.tile_size), [area])
+    area, size = area_of(read_scene(scenes, scene), scene.name), models[MODEL].card.tile_size
+    many = replace(area, source=f"{scene.name}, in steps of {_STEP} pixels")
+    return figures_of(models, tiles_of(area, size), [area]) | figures_of(models, tiles_of(many, size, _STEP))
 
 
 def run(

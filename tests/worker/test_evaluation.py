@@ -75,6 +75,7 @@ def test_a_tile_is_stretched_like_the_image_that_it_is_cut_from(model):
     area = ground(128, 64)
     tiles = list(tiles_of(area, 64))
     assert [tile.name for tile in tiles] == ["hills/0_0", "hills/64_0"]
+    assert [tile.name for tile in tiles_of(area, 64, 40)] == ["hills/0_0", "hills/40_0"]
     surface = model("red").answer(tiles[1]).surface
     expected = 10.0 * GSD * stretched(area, 0)[64:]
     np.testing.assert_allclose(surface, expected - expected.mean(), atol=0.02)

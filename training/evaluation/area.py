@@ -71,13 +71,19 @@ def area_of(pair: Pair, source: str) -> Area:
     return Area(source, pair.name, pair.image, dem, pair.valid, pair.gsd, samples)
 
 
-def tiles_of(area: Area, size: int) -> Iterator[Area]:
-    """The tiles of size × size that fit side by side and are known by half; an area that is smaller along a
-    side is not cut along it."""
+def tiles_of(area: Area, size: int, step: int | None = None) -> Iterator[Area]:
+    """The tiles of size × size that are known by half; an area that is smaller along a side is not cut along
+    it.
+
+    Args:
+        area: to be cut.
+        size: of a tile in pixels.
+        step: pixels from one tile to the next; ``None``: they lie side by side.
+    """
     rows, columns = area.dem.shape
     high, wide = min(size, rows), min(size, columns)
-    for row in range(0, rows - high + 1, high):
-        for column in range(0, columns - wide + 1, wide):
+    for row in range(0, rows - high + 1, step or high):
+        for column in range(0, columns - wide + 1, step or wide):
             tile = area.part(Window(row, column, high, wide))
             if tile.valid.mean() >= _LEAST_KNOWN:
                 yield tile
