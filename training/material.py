@@ -97,7 +97,7 @@ def gather(request: Request, recipe: Recipe, card: ModelCard | None, listener: L
     """
     cache = PairCache()
     # Where windows are to be the pairs themselves, as published, what lies beside them has no place.
-    join = recipe.augmentation.get("scale", False)
+    join = any(recipe.augmentation.values())
     sources = [open_source(folder, cache, join) for folder in request.datasets]
     checked = check_sources(sources, None if card is None else card.gsd_range)
     for warning in checked.warnings:
