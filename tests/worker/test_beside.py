@@ -129,6 +129,12 @@ def test_pairs_of_a_folder_are_joined_where_that_is_wanted(tmp_path):
     assert open_source(folder, PairCache()).train[0].pairs[1].dem.shape == (64, 64)
 
 
+def test_pairs_of_no_area_are_joined_with_each_other(tmp_path):
+    folder = write_folder(tmp_path, ROW[:2], p0={"area": None}, p1={"area": None})
+    assert shapes(folder) == [(64, 96)] * 2
+    assert all(pair.around is None for pair in read_dataset(folder).pairs("train", PairCache(), join=True))
+
+
 def test_the_light_is_brought_to_one_side_after_joining(tmp_path):
     folder = write_folder(tmp_path, ROW, **{f"p{n}": {"sun_azimuth": 315.0} for n in range(3)})
     pair = read_dataset(folder).pairs("train", PairCache(), join=True)[1]

@@ -77,7 +77,7 @@ class DataSet:
             if entry.area is not None:
                 files.setdefault(entry.area, []).append(entry.image)
         kinds = [
-            (entry.area, entry.gsd, entry.sun_azimuth) if join and entry.area in files else None
+            (entry.area, entry.gsd, entry.sun_azimuth) if join and not self.rendered else None
             for entry in entries
         ]
         neighbours = Neighbours([entry.image for entry in entries], kinds)
