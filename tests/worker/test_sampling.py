@@ -290,3 +290,16 @@ def test_pairs_are_turned_towards_the_sun_all_parts_alike(azimuth):
     )
     seen = towards_the_sun(lit, azimuth)
     assert correlation(seen.image[..., 0], hillshade(seen.dem, 50.0, SUN_AZIMUTH)) > 0.85
+
+
+def test_large_pairs_come_at_their_own_scale_where_that_is_wanted_and_small_ones_at_any():
+    def distances(side: int, **switches: bool) -> set[float]:
+        pair, augmentation = rough_pair(side=side, gsd=30.0), Augmentation(turn=False, **switches)
+        samples = (random_sample(pair, 64, np.random.default_rng(seed), augmentation) for seed in range(30))
+        # A sample of 64 pixels shows a tile of 256: its pixels are four times as wide.
+        return {round(sample.gsd / 4.0, 2) for sample in samples}
+
+    assert distances(400, own_scale=True) == {30.0}
+    assert len(distances(256, own_scale=True)) > 10
+    assert len(distances(400)) > 10
+    assert distances(256, scale=False, own_scale=True) == {30.0}

@@ -67,6 +67,8 @@ class Augmentation:
         albedo: ground of pairs at fine resolutions made lighter or darker, as height and noise say: whether
             heights are dark wood over light fields or bare rock over dark wood is another in each region,
             shading is not.
+        own_scale: windows of pairs that are larger than a tile at the pairs' own scale alone, which is what a
+            region's model is asked for; a smaller pair has but one such window, and keeps ``scale``.
         any_sun: any of the eight right-angle symmetries, wherever it takes the sun: what one does who does
             not know of the light, here to show what that costs.
     """
@@ -77,6 +79,7 @@ class Augmentation:
     contrast: bool = True
     colour: bool = False
     albedo: bool = False
+    own_scale: bool = False
     any_sun: bool = False
 
 
@@ -140,7 +143,9 @@ def random_sample(
     open anyway. The stretch is that of the window's surroundings: of the window itself in a scene that is
     hardly larger, of more than the window otherwise.
     """
-    side, top, left = _random_window(pair, random, augmentation.scale)
+    larger = min(pair.dem.shape) > TILE_SIZE
+    any_scale = augmentation.scale and not (augmentation.own_scale and larger)
+    side, top, left = _random_window(pair, random, any_scale)
     turned = augmentation.turn and random.random() < 0.5
     angle = float(random.uniform(-_LARGEST_TURN, _LARGEST_TURN)) if turned else 0.0
     # What a turned square needs of its surroundings.
