@@ -135,6 +135,16 @@ def test_pairs_of_no_area_are_joined_with_each_other(tmp_path):
     assert all(pair.around is None for pair in read_dataset(folder).pairs("train", PairCache(), join=True))
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(["2021-07-03", "2021-07-03"], (64, 96)), ("2021-07-03", (64, 96)), (["2021-07-08"], (64, 64))],
+)
+def test_fetched_pairs_are_joined_by_their_days_whatever_the_mean_of_their_suns(tmp_path, days, expected):
+    first = {"dates": ["2021-07-03"], "sun_azimuth": 139.8}
+    folder = write_folder(tmp_path, ROW[:2], p0=first, p1={"dates": days, "sun_azimuth": 140.1})
+    assert shapes(folder) == [expected] * 2
+
+
 def test_the_light_is_brought_to_one_side_after_joining(tmp_path):
     folder = write_folder(tmp_path, ROW, **{f"p{n}": {"sun_azimuth": 315.0} for n in range(3)})
     pair = read_dataset(folder).pairs("train", PairCache(), join=True)[1]

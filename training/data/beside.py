@@ -11,13 +11,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from imagetodem_qgis.core.tiling import Window
 from training.data.pair import Pair
 
 _REACH = 0.5
@@ -32,40 +32,12 @@ Placed = tuple[Pair, int, int]
 """A pair, and how many rows below and columns to the right of another one it begins."""
 
 
-class Box(NamedTuple):
-    """Rows and columns of a grid; the last of both are not part of it."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """For an array that begins at row and column 0."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    def within(self, other: Box) -> Box:
-        """What both share; empty boxes have no pixels."""
-        top, left = max(self.top, other.top), max(self.left, other.left)
-        return Box(
-            top, left, max(top, min(self.bottom, other.bottom)), max(left, min(self.right, other.right))
-        )
-
-    def moved(self, rows: int, columns: int) -> Box:
-        """The box so many rows below and columns to the right."""
-        return Box(self.top + rows, self.left + columns, self.bottom + rows, self.right + columns)
-
-    @property
-    def pixels(self) -> int:
-        """How many it has."""
-        return (self.bottom - self.top) * (self.right - self.left)
-
-
-def reach_of(box: Box) -> Box:
+def reach_of(window: Window) -> Window:
     """How far the joined pair may reach."""
-    rows, columns = (round(_REACH * side) for side in (box.bottom - box.top, box.right - box.left))
-    return Box(box.top - rows, box.left - columns, box.bottom + rows, box.right + columns)
+    rows, columns = round(_REACH * window.rows), round(_REACH * window.columns)
+    return Window(
+        window.row - rows, window.column - columns, window.rows + 2 * rows, window.columns + 2 * columns
+    )
 
 
 class Neighbours:
@@ -80,7 +52,7 @@ class Neighbours:
     def __init__(self, images: Sequence[Path], kinds: Sequence[Hashable | None]) -> None:
         self._images = images
         self._kinds = kinds
-        self._places: list[tuple[Hashable, Box] | None] | None = None
+        self._places: list[tuple[Hashable, Window] | None] | None = None
         self._lock = threading.Lock()
 
     def beside(self, number: int) -> Iterator[tuple[int, int, int]]:
@@ -91,28 +63,29 @@ class Neighbours:
         with self._lock:
             if self._places is None:
                 places = list(self._found())
-                many = sum(place[1].pixels for place in places if place is not None) > _MOST_PIXELS
+                many = sum(_pixels(place[1]) for place in places if place is not None) > _MOST_PIXELS
                 self._places = [None] * len(places) if many else places
         place = self._places[number]
         if place is None:
             return
-        kind, box = place
-        limit = reach_of(box)
+        kind, own = place
+        limit = reach_of(own)
         others = [
-            (other, there[1], there[1].within(limit))
+            (other, there[1], there[1].intersection(limit))
             for other, there in enumerate(self._places)
             if other != number and there is not None and there[0] == kind
         ]
-        covered = np.zeros((limit.bottom - limit.top, limit.right - limit.left), bool)
-        covered[box.moved(-limit.top, -limit.left).slices] = True
+        covered = np.zeros((limit.rows, limit.columns), bool)
+        covered[own.within(limit)] = True
         # Those that add most come first, so that few are read.
-        for other, whole, part in sorted(others, key=lambda o: o[2].within(box).pixels - o[2].pixels):
-            there = part.moved(-limit.top, -limit.left).slices
-            if not covered[there].all():
-                covered[there] = True
-                yield other, whole.top - box.top, whole.left - box.left
+        for other, whole, part in sorted(
+            others, key=lambda o: _pixels(o[2].intersection(own)) - _pixels(o[2])
+        ):
+            if not part.is_empty() and not covered[part.within(limit)].all():
+                covered[part.within(limit)] = True
+                yield other, whole.row - own.row, whole.column - own.column
 
-    def _found(self) -> Iterator[tuple[Hashable, Box] | None]:
+    def _found(self) -> Iterator[tuple[Hashable, Window] | None]:
         origins: dict[Hashable, tuple[float, float]] = {}
         for path, kind in zip(self._images, self._kinds):
             if kind is None:
@@ -133,8 +106,7 @@ class Neighbours:
             if max(abs(row - round(row)), abs(column - round(column))) > _ON_GRID:
                 yield None
             else:
-                top, left = -round(row), -round(column)
-                yield key, Box(top, left, top + shape[0], left + shape[1])
+                yield key, Window(-round(row), -round(column), *shape)
 
 
 def joined(pair: Pair, others: Sequence[Placed]) -> Pair:
@@ -145,52 +117,62 @@ def joined(pair: Pair, others: Sequence[Placed]) -> Pair:
         others: on the same grid, as they lie. One that shows the ground that it shares with the pair
             otherwise, of another day perhaps, is left out.
     """
-    box = _box_of(pair)
-    limit = reach_of(box)
-    fitting = [placed for placed in others if _agrees(pair, placed)]
-    covered = np.zeros((limit.bottom - limit.top, limit.right - limit.left), bool)
-    parts = [
-        (other, rows, columns, _box_of(other).moved(rows, columns).within(limit))
-        for other, rows, columns in (*fitting, (pair, 0, 0))
+    own = Window(0, 0, *pair.dem.shape)
+    limit = reach_of(own)
+    placed = [
+        (other, Window(rows, columns, *other.dem.shape)) for other, rows, columns in (*others, (pair, 0, 0))
     ]
-    for *_, part in parts:
-        covered[part.moved(-limit.top, -limit.left).slices] = True
-    whole = _largest_around(box.moved(-limit.top, -limit.left), covered).moved(limit.top, limit.left)
-    if whole == box:
+    parts = [(other, window) for other, window in placed if _agree(pair, own, other, window)]
+    covered = np.zeros((limit.rows, limit.columns), bool)
+    for _, window in parts:
+        part = window.intersection(limit)
+        if not part.is_empty():
+            covered[part.within(limit)] = True
+    whole = _largest_around(own, covered, limit)
+    if whole == own:
         return pair
-    shape = whole.bottom - whole.top, whole.right - whole.left
+    shape = whole.rows, whole.columns
     image = np.zeros((*shape, 3), pair.image.dtype)
     dem, valid = np.full(shape, np.nan, np.float32), np.zeros(shape, bool)
     # The pair itself comes last: of what lies beside it nothing hides any of it.
-    for other, rows, columns, part in parts:
-        shared = part.within(whole)
-        to, of = shared.moved(-whole.top, -whole.left).slices, shared.moved(-rows, -columns).slices
-        image[to], dem[to], valid[to] = other.image[of], other.dem[of], other.valid[of]
+    for other, window in parts:
+        shared = window.intersection(whole)
+        if not shared.is_empty():
+            to, of = shared.within(whole), shared.within(window)
+            image[to], dem[to], valid[to] = other.image[of], other.dem[of], other.valid[of]
     return replace(pair, image=image, dem=dem, valid=valid)
 
 
-def _box_of(pair: Pair) -> Box:
-    return Box(0, 0, *pair.dem.shape)
+def _pixels(window: Window) -> int:
+    return window.rows * window.columns
 
 
-def _agrees(pair: Pair, placed: Placed) -> bool:
-    other, rows, columns = placed
-    shared = _box_of(pair).within(_box_of(other).moved(rows, columns))
-    here, there = shared.slices, shared.moved(-rows, -columns).slices
+def _agree(pair: Pair, own: Window, other: Pair, there: Window) -> bool:
+    shared = own.intersection(there)
+    if shared.is_empty():
+        return True
+    mine, its = shared.within(own), shared.within(there)
     return bool(
-        np.array_equal(pair.image[here], other.image[there])
-        and np.array_equal(pair.dem[here], other.dem[there], equal_nan=True)
+        np.array_equal(pair.image[mine], other.image[its])
+        and np.array_equal(pair.dem[mine], other.dem[its], equal_nan=True)
     )
 
 
-def _largest_around(box: Box, covered: NDArray[np.bool_]) -> Box:
-    """The largest covered box that holds another, found by moving its four sides outwards in any order."""
-    found = (_grown(box, covered, order) for order in permutations(range(4)))
-    return max(found, key=lambda grown: grown.pixels)
+def _largest_around(own: Window, covered: NDArray[np.bool_], limit: Window) -> Window:
+    """The largest covered window that holds another, found by moving its four sides outwards in any order.
+
+    Args:
+        own: the window that it holds.
+        covered: of the pixels of ``limit``.
+        limit: of both.
+    """
+    found = (_grown(own, covered, limit, order) for order in permutations(range(4)))
+    return max(found, key=_pixels)
 
 
-def _grown(box: Box, covered: NDArray[np.bool_], order: Sequence[int]) -> Box:
-    top, left, bottom, right = box
+def _grown(own: Window, covered: NDArray[np.bool_], limit: Window, order: Sequence[int]) -> Window:
+    top, left = own.row - limit.row, own.column - limit.column
+    bottom, right = top + own.rows, left + own.columns
     for side in order:
         if side == 0:
             top -= _steps(covered[:top, left:right][::-1], axis=1)
@@ -200,7 +182,7 @@ def _grown(box: Box, covered: NDArray[np.bool_], order: Sequence[int]) -> Box:
             bottom += _steps(covered[bottom:, left:right], axis=1)
         else:
             right += _steps(covered[top:bottom, right:], axis=0)
-    return Box(top, left, bottom, right)
+    return Window(top + limit.row, left + limit.column, bottom - top, right - left)
 
 
 def _steps(covered: NDArray[np.bool_], axis: int) -> int:

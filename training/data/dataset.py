@@ -46,6 +46,7 @@ class Entry:
         area: the parent area, whose pairs all share a split; ``None`` where it is not said.
         gsd: ground sampling distance in metres; ``None``: the image's own.
         sun_azimuth: degrees clockwise from the image's top; ``None``: a morning satellite's.
+        days: of the scenes that the image is made of; empty: not said.
         image: file.
         dem: file.
     """
@@ -55,6 +56,7 @@ class Entry:
     area: str | None
     gsd: float | None
     sun_azimuth: float | None
+    days: frozenset[str]
     image: Path
     dem: Path
 
@@ -76,8 +78,9 @@ class DataSet:
         for entry in [] if self.rendered else entries:
             if entry.area is not None:
                 files.setdefault(entry.area, []).append(entry.image)
+        # Tiles of the same days are of one image, though the mean of their scenes' suns may differ a little.
         kinds = [
-            (entry.area, entry.gsd, entry.sun_azimuth) if join and not self.rendered else None
+            (entry.area, entry.gsd, entry.days or entry.sun_azimuth) if join and not self.rendered else None
             for entry in entries
         ]
         neighbours = Neighbours([entry.image for entry in entries], kinds)
@@ -176,7 +179,12 @@ def _entry(folder: Path, content: dict[str, Any], footprints: dict[str, dict[str
         raise DataError(f"{path}: 'gsd' of {name} is {gsd} m")
     area = known.get("area", known.get("parent"))
     image, dem = folder / "images" / f"{name}.tif", folder / "dems" / f"{name}.tif"
-    return Entry(name, split, None if area is None else str(area), gsd, number("sun_azimuth"), image, dem)
+    dates = known.get("dates")
+    # A footprint's attribute is one string, days with spaces between them.
+    listed = dates.split() if isinstance(dates, str) else dates if isinstance(dates, list) else []
+    days = frozenset(map(str, listed))
+    azimuth = number("sun_azimuth")
+    return Entry(name, split, None if area is None else str(area), gsd, azimuth, days, image, dem)
 
 
 def _footprints(path: Path) -> dict[str, dict[str, Any]]:
