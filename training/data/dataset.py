@@ -1,8 +1,8 @@
 """Reading a data set folder: ``images/<id>.tif`` and ``dems/<id>.tif`` on one grid, and ``dataset.json``.
 
 ``dataset.json`` describes each pair under ``pairs``: ``id``, ``split``, ``area`` (or ``parent``), ``gsd`` (or
-``resolution``) in metres and ``sun_azimuth`` in degrees. What a pair does not say the whole set may, and what
-neither says is taken from ``footprints.gpkg`` or from the image itself.
+``resolution``) in metres, ``sun_azimuth`` in degrees and ``dates``, the days of its scenes. What a pair does
+not say the whole set may, and what neither says is taken from ``footprints.gpkg`` or from the image itself.
 """
 
 from __future__ import annotations
