@@ -54,8 +54,9 @@ def in_direction(recipe: Recipe, direction: str) -> Recipe:
     return replace(
         recipe,
         direction=direction,
-        # A DEM has no colours.
-        architecture=_without_muting(recipe.architecture),
+        # A DEM has no colours, and an image that is the answer is not to be one of other ground.
+        architecture=_without(recipe.architecture, "muted"),
+        augmentation=_without(recipe.augmentation, "colour", "albedo") if to_image else recipe.augmentation,
         inputs=DEM_INPUTS if to_image else IMAGE_INPUTS,
         losses={"l1" if to_image else "relief": total},
     )
@@ -131,12 +132,15 @@ def with_ground_trusted(recipe: Recipe, largest_gsd: float) -> Recipe:
     """
     if largest_gsd >= MUTED_BELOW:
         return recipe
-    augmentation = {key: value for key, value in recipe.augmentation.items() if key != "albedo"}
-    return replace(recipe, architecture=_without_muting(recipe.architecture), augmentation=augmentation)
+    return replace(
+        recipe,
+        architecture=_without(recipe.architecture, "muted"),
+        augmentation=_without(recipe.augmentation, "albedo"),
+    )
 
 
-def _without_muting(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in architecture.items() if key != "muted"}
+def _without(options: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key not in keys}
 
 
 def fingerprint_of(request: Request, recipe: Recipe, precision: str) -> dict[str, Any]:

@@ -70,6 +70,14 @@ def test_a_network_from_the_dem_has_no_colours_to_mute():
     assert other.architecture == {k: v for k, v in default.architecture.items() if k != "muted"}
 
 
+def test_an_image_that_is_the_answer_is_not_recoloured():
+    default = read_recipe("default")
+    changed = {"colour", "albedo"}
+    assert {key for key in changed if default.augmentation[key]} == changed
+    other = in_direction(default, "dem_to_image").augmentation
+    assert other == {key: value for key, value in default.augmentation.items() if key not in changed}
+
+
 def test_colours_are_muted_and_albedo_is_varied_only_where_coarse_images_taught_them():
     default = read_recipe("default")
     assert default.augmentation["albedo"] is True
