@@ -13,19 +13,24 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imagetodem_qgis.core.card import DEM_TO_IMAGE, GUIDED
-from training.evaluation.area import Area, held_out_mosaics, held_out_tiles
+from training.evaluation.area import Area, held_out_mosaics, held_out_tiles, tiles_of
 from training.evaluation.image import dem_to_image_figures
 from training.evaluation.predictor import Predictor
 from training.evaluation.relief import guided_figures, image_to_dem_figures, spread_factor
 from training.report.figures import MODEL, Figures, cell, columns_of
 
+_LEAST_SIDE = 16
 
-def evaluate(model: Path, data: Path, split: str, others: Mapping[str, Path] | None = None) -> dict[str, Any]:
+
+def evaluate(
+    model: Path, data: Path, split: str, others: Mapping[str, Path] | None = None, side: int | None = None
+) -> dict[str, Any]:
     """Medians over the held-out ground of each source, for a model and for each baseline.
 
     Args:
@@ -34,6 +39,8 @@ def evaluate(model: Path, data: Path, split: str, others: Mapping[str, Path] | N
         split: ``validation`` or ``test``.
         others: folders of further models by the names that they get, such as the one that fine-tuning began
             with.
+        side: of the squares in pixels that tiles are cut into, each taken for an image of its own; ``None``:
+            whole tiles, and ground that is larger than one.
 
     Returns:
         By source, then by answer (``model``, the others, the baselines), the figures by the keys of
@@ -42,7 +49,16 @@ def evaluate(model: Path, data: Path, split: str, others: Mapping[str, Path] | N
     """
     predictors = {MODEL: Predictor(model), **{name: Predictor(path) for name, path in (others or {}).items()}}
     size = predictors[MODEL].card.tile_size
-    return figures_of(predictors, held_out_tiles(data, split, size), held_out_mosaics(data, split, size))
+    tiles = held_out_tiles(data, split, size)
+    if side is not None:
+        return figures_of(predictors, _cut(tiles, side))
+    return figures_of(predictors, tiles, held_out_mosaics(data, split, size))
+
+
+def _cut(tiles: Iterable[Area], side: int) -> Iterator[Area]:
+    for tile in tiles:
+        for part in tiles_of(tile, side):
+            yield replace(part, samples=part.image[part.valid])
 
 
 def figures_of(
@@ -125,12 +141,19 @@ def main() -> None:
     parser.add_argument(
         "--columns", default="", help="keys of the table's columns, separated by commas; all if not given"
     )
+    parser.add_argument(
+        "--side",
+        type=int,
+        help="cut the held-out tiles into squares of so many pixels a side, each an image of its own",
+    )
     parser.add_argument("--csv", type=Path, help="also write the figures here as CSV")
     parser.add_argument("--markdown", type=Path, help="also write the table here")
     parser.add_argument("--json", type=Path, help="also write the figures here as JSON")
     options = parser.parse_args()
+    if options.side is not None and options.side < _LEAST_SIDE:
+        parser.error(f"--side: {options.side} pixels show nothing; give {_LEAST_SIDE} or more")
     others = {name: Path(folder) for name, _, folder in (pair.partition("=") for pair in options.beside)}
-    figures = evaluate(options.model, options.dataset, options.split, others)
+    figures = evaluate(options.model, options.dataset, options.split, others, options.side)
     table = markdown(figures, [key for key in options.columns.split(",") if key])
     written = {
         options.csv: comma_separated(figures),

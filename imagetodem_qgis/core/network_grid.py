@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from imagetodem_qgis.core.grid import AnyGrid
@@ -13,6 +13,12 @@ _FAR = 1.25
 
 _OBLONG = 1.15
 """Ratio of a pixel's sides from which a raster is resampled to square pixels."""
+
+_SMALLER = 1.15
+"""Factor by which a raster must be smaller than a tile to be enlarged."""
+
+_LARGEST = 4.0
+"""Factor beyond which pixels are not enlarged: nothing is left to be seen in them."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +66,37 @@ def network_grid(
     wide, high = grid.columns / columns, grid.rows / rows
     gsd = math.sqrt((across * wide) * (down * high))
     return NetworkGrid(grid.resampled(rows, columns), gsd, own, wanted)
+
+
+def filling_factor(rows: int, columns: int, gsd: float, least_gsd: float, tile_size: int) -> float:
+    """How much finer a raster is to be shown so that it fills a tile along its longer side; 1: as it is.
+
+    A network has learned from tiles full of ground: what mirroring adds to a smaller raster misleads it,
+    while it knows the same ground at any ground sampling distance of its training.
+
+    Args:
+        rows: of the raster.
+        columns: of the raster.
+        gsd: ground sampling distance in metres.
+        least_gsd: the training's least one, which is not gone below.
+        tile_size: side of a tile in pixels.
+    """
+    factor = min(tile_size / max(rows, columns), gsd / least_gsd, _LARGEST)
+    return factor if factor >= _SMALLER else 1.0
+
+
+def filling_a_tile(seen: NetworkGrid[AnyGrid], least_gsd: float, tile_size: int) -> NetworkGrid[AnyGrid]:
+    """A network's pixels made finer where the raster is smaller than a tile, see :func:`filling_factor`.
+
+    Args:
+        seen: as :func:`network_grid` has decided.
+        least_gsd: ground sampling distance of the training in metres.
+        tile_size: side of a tile in pixels.
+    """
+    grid = seen.grid
+    factor = filling_factor(grid.rows, grid.columns, seen.gsd, least_gsd, tile_size)
+    if factor == 1.0:
+        return seen
+    rows, columns = (max(1, round(side * factor)) for side in (grid.rows, grid.columns))
+    gsd = seen.gsd * math.sqrt((grid.rows / rows) * (grid.columns / columns))
+    return replace(seen, grid=grid.resampled(rows, columns), gsd=gsd)

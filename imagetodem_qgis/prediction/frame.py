@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagetodem_qgis.core.card import ModelCard
+from imagetodem_qgis.core.card import COARSE_DEM, LOG_GSD, ModelCard
 from imagetodem_qgis.core.grid import Ground, PixelGrid
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
-from imagetodem_qgis.core.network_grid import network_grid
+from imagetodem_qgis.core.network_grid import filling_a_tile, network_grid
 from imagetodem_qgis.core.tiling import TilePlan, plan_tiles
 from imagetodem_qgis.prediction.request import Listener, Request
 
@@ -87,6 +87,15 @@ def _work_grid(
             "image is read at "
             f"{seen.wanted:.4g} m and the DEM brought back to the image's pixels."
         )
+    # A guided model is told of the ground by the coarse DEM; one that is told of no distance knows one alone.
+    if LOG_GSD in card.inputs and COARSE_DEM not in card.inputs:
+        filling = filling_a_tile(seen, card.gsd_range[0], card.tile_size)
+        if filling is not seen:
+            listener.say(
+                f"The image is smaller than the model's tiles of {card.tile_size} pixels: it is read at "
+                f"{filling.gsd:.4g} m a pixel, to fill one, and the DEM brought back to the image's pixels."
+            )
+        seen = filling
     return seen.grid, seen.gsd
 
 

@@ -201,3 +201,30 @@ def test_an_extent_of_an_image_that_is_resampled(predict, tiny_model, tmp_path):
     metres, correlation = fitted(surface.heights, relief(bands)[60:150, 40:161])
     assert metres == pytest.approx(120, rel=0.03)
     assert correlation > 0.995
+
+
+def test_an_image_smaller_than_a_tile_is_enlarged_for_a_model_that_is_told_the_distance(
+    predict, tiny_model, tmp_path
+):
+    rows, columns = 25, 32
+    wave = np.sin(np.arange(columns) / 5.0)[None] + np.cos(np.arange(rows) / 6.0)[:, None]
+    bands = np.repeat((120 + 50 * wave)[..., None], 3, axis=2).astype(np.float32)
+    image = write_image(tmp_path / "image.tif", bands)
+    inputs = ["red", "green", "blue", "log_ground_sampling_distance"]
+    # Heights in pixels of 15 m: the tile is twice as wide as the image.
+    surface, said = {}, {}
+    for name, planes in (("told", inputs), ("not told", inputs[:3])):
+        model = tiny_model("red", inputs=planes, version=name)
+        results = predict(image, MODEL_FILE=model)
+        surface[name], said[name] = read_surface(results["OUTPUT"]), results["said"]
+        assert results["TILES"] == 1
+    assert "smaller than the model's tiles of 64 pixels" in said["told"]
+    assert "smaller than the model's tiles" not in said["not told"]
+    for name, expected in (("told", 15.0), ("not told", 30.0)):
+        assert surface[name].heights.shape == (rows, columns)
+        assert surface[name].transform[1] == 30
+        metres, correlation = fitted(surface[name].heights, relief(bands))
+        assert correlation > 0.99
+        assert metres == pytest.approx(expected, rel=0.04)
+        told = float(surface[name].metadata["IMAGETODEM_GROUND_SAMPLING_DISTANCE"].split()[0])
+        assert told == pytest.approx(expected, rel=0.01)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagetodem_qgis.core.grid import PixelGrid, Vector
-from imagetodem_qgis.core.network_grid import network_grid
+from imagetodem_qgis.core.network_grid import filling_a_tile, filling_factor, network_grid
 
 TRAINED = (10.0, 20.0)
 METRES = st.floats(0.1, 1000.0)
@@ -96,3 +96,41 @@ def test_the_extent_and_its_area_stay(rows, columns, across, down, least, span):
     assert corner == pytest.approx(grid.to_map(columns, rows), rel=1e-9, abs=1e-6)
     area = seen.gsd**2 * seen.grid.rows * seen.grid.columns
     assert area == pytest.approx(across * down * rows * columns, rel=1e-9)
+
+
+def test_a_raster_smaller_than_a_tile_is_shown_finer_to_fill_it():
+    seen = network_grid(grid_of(100, 80, 15.0, 15.0), 15.0, 15.0, TRAINED)
+    filling = filling_a_tile(seen, TRAINED[0], 120)
+    assert filling.grid == grid_of(120, 96, 12.5, 12.5)
+    assert (filling.gsd, filling.own, filling.wanted, filling.is_far) == (12.5, 15.0, 15.0, False)
+
+
+def test_it_is_shown_no_finer_than_the_training_was():
+    seen = network_grid(grid_of(100, 80, 15.0, 15.0), 15.0, 15.0, TRAINED)
+    assert filling_a_tile(seen, TRAINED[0], 512).grid == grid_of(150, 120, 10.0, 10.0)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 20), (20, 64), (57, 57), (500, 30)])
+def test_a_raster_that_about_fills_a_tile_is_shown_as_it_is(rows, columns):
+    seen = network_grid(grid_of(rows, columns, 15.0, 15.0), 15.0, 15.0, TRAINED)
+    assert filling_a_tile(seen, TRAINED[0], 64) is seen
+
+
+def test_a_raster_that_is_resampled_anyway_fills_a_tile_as_well():
+    # 5 m is too fine, so that it is read at 10 m; 80 m is too coarse, and would be read at 20 m.
+    fine = network_grid(grid_of(60, 60, 5.0, 5.0), 5.0, 5.0, TRAINED)
+    assert filling_a_tile(fine, TRAINED[0], 256) is fine
+    coarse = network_grid(grid_of(20, 30, 80.0, 80.0), 80.0, 80.0, TRAINED)
+    filling = filling_a_tile(coarse, TRAINED[0], 240)
+    assert (filling.grid, filling.gsd, filling.is_far) == (grid_of(160, 240, 10.0, 10.0), 10.0, True)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), METRES, METRES, st.integers(16, 256))
+def test_what_fills_a_tile_is_never_larger_than_one_nor_finer_than_known(rows, columns, gsd, least, tile):
+    factor = filling_factor(rows, columns, gsd, least, tile)
+    assert factor == 1.0 or 1.15 <= factor <= 4.0
+    if factor > 1.0:
+        assert max(rows, columns) * factor <= tile * (1 + 1e-9)
+        assert gsd / factor >= least * (1 - 1e-9)
+    elif max(rows, columns) * 1.15 < tile:
+        assert gsd / 1.15 < least * (1 + 1e-9)

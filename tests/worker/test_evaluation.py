@@ -93,6 +93,28 @@ def test_the_plane_of_the_ground_sampling_distance(model):
     np.testing.assert_allclose(predictor.answer(area).surface, expected - expected.mean(), atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({}, GSD / 2.0), ({"ground_sampling_distance": {"minimum": GSD / 1.5, "maximum": GSD}}, GSD / 1.5)],
+)
+def test_an_area_smaller_than_a_tile_is_enlarged_for_a_model_that_is_told_the_distance(model, changes, told):
+    area = ground(32, 30)
+    area.valid[:9] = False
+    predictor = model("ground_sampling_distance", inputs=[*COLOURS, LOG_GSD], **changes)
+    surface = predictor.answer(area).surface
+    assert surface.shape == (32, 30)
+    assert np.isnan(surface[~area.valid]).all()
+    inner = np.zeros(area.valid.shape, bool)
+    # What is unknown has no light: next to it the enlarged image mixes both.
+    inner[12:] = True
+    expected = 10.0 * stretched(area, 0) * math.log(told / 100.0) * told
+    np.testing.assert_allclose(
+        surface[inner] - surface[inner].mean(),
+        expected[inner] - expected[inner].mean(),
+        atol=0.02 * np.ptp(expected[inner]),
+    )
+
+
 @pytest.mark.parametrize("heights", [None, {"minimum": -100.0, "maximum": 3000.0}])
 def test_a_relative_models_heights_are_metres_where_its_card_tells_how(model, heights):
     changes = {} if heights is None else {"heights": heights}
@@ -283,9 +305,13 @@ def test_the_command_writes_both(tmp_path, monkeypatch, capsys):
     given = ["evaluate", "--model", "m", "--dataset", "d", "--split", "test", "--beside", "paper=p"]
     monkeypatch.setattr("sys.argv", [*given, "--csv", str(rows), "--markdown", str(table)])
     main()
-    assert asked == [(Path("m"), Path("d"), "test", {"paper": Path("p")})]
+    assert asked == [(Path("m"), Path("d"), "test", {"paper": Path("p")}, None)]
     assert rows.read_text() == "held_out,answer,tiles,correlation\nhills,model,2,0.75\n"
     assert table.read_text() == capsys.readouterr().out == markdown(figures) + "\n"
+    monkeypatch.setattr("sys.argv", [*given, "--side", "0"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--side: 0 pixels show nothing" in capsys.readouterr().err
 
 
 def test_reduced_pixels_are_means_and_known_only_where_all_are():
@@ -381,6 +407,12 @@ def test_real_held_out_ground(shared_data, networks, tmp_path):
     assert (scene["model"]["tiles"], scene["model"]["mosaics"], published["model"]["tiles"]) == (1, 1, 9)
     assert scene["model"] == scene["before fine-tuning"]
     assert "rmse_raw_m" not in published["model"]
+    # Two squares of 100 pixels each way in a tile of 256, none that is nothing but sea; each has its own
+    # stretch, which changes no correlation.
+    squares = evaluate(model, scenes.parent, "test", side=100)
+    assert squares["goslee_l7_nov"]["model"]["tiles"] == 4
+    assert "mosaics" not in squares["goslee_l7_nov"]["model"]
+    assert 9 * 3 < squares["panagiotou_testset"]["model"]["tiles"] <= 10 * 4
     # Bright valleys under dark ridges: brightness tells height, with the sign turned.
     assert scene["model"]["correlation"] < -0.2
     assert 0.85 < scene["luminance"][RELATIVE_ERROR] < 0.95

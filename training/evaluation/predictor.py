@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
 from imagetodem_qgis.core.card import (
     CARD_FILE,
@@ -21,6 +22,7 @@ from imagetodem_qgis.core.card import (
     SEA,
     parse_card,
 )
+from imagetodem_qgis.core.network_grid import filling_factor
 from imagetodem_qgis.core.observations import OverlapObservation, observation_arrays
 from imagetodem_qgis.core.sea import is_sea
 from imagetodem_qgis.core.surface import GAINS, Levels, PlacedTile, blend, observe_overlap
@@ -88,7 +90,10 @@ class Predictor:
             cell: side of the coarse DEM's cells in pixels.
             bands: (rows, columns, 3) to show in place of the area's own, see :meth:`stretched`.
         """
-        planes = self._ask(area, coarse, blind, cell, bands)
+        seen, shown = self._filling_a_tile(area, bands)
+        planes = self._ask(seen, coarse, blind, cell, shown)
+        if seen is not area:
+            planes = _resized(planes, *area.dem.shape)
         heights = planes[..., 0]
         if self.card.target == "relative":
             known = self.card.content.get(HEIGHTS)
@@ -96,12 +101,26 @@ class Predictor:
                 heights = known["minimum"] + (heights + 1.0) / 2.0 * (known["maximum"] - known["minimum"])
         else:
             base = 0.0 if coarse is None else float(coarse.mean(where=area.valid))
-            heights = (heights - heights.mean(where=area.valid)) * area.gsd + base
+            heights = (heights - heights.mean(where=area.valid)) * seen.gsd + base
         surface = np.where(area.valid, heights, np.nan).astype(np.float32)
         if "log_scale" not in self.card.outputs:
             return Answer(surface, None)
-        scale = np.exp(planes[..., self.card.outputs.index("log_scale")]) * area.gsd
+        scale = np.exp(planes[..., self.card.outputs.index("log_scale")]) * seen.gsd
         return Answer(surface, np.asarray(scale * _LAPLACE_DEVIATION * self.card.spread_factor, np.float32))
+
+    def _filling_a_tile(self, area: Area, bands: FloatArray | None) -> tuple[Area, FloatArray | None]:
+        """An area and its bands as the plugin shows them, which enlarges those smaller than a tile."""
+        rows, columns = area.dem.shape
+        if LOG_GSD not in self.card.inputs or COARSE_DEM in self.card.inputs:
+            return area, bands
+        factor = filling_factor(rows, columns, area.gsd, self.card.gsd_range[0], self.card.tile_size)
+        if factor == 1.0:
+            return area, bands
+        size = round(rows * factor), round(columns * factor)
+        valid = _resized(area.valid[..., None].astype(np.float32), *size)[..., 0] > 0.5
+        # Such a model does not see heights.
+        seen = replace(area, dem=np.zeros(size, np.float32), valid=valid, gsd=area.gsd / factor)
+        return seen, _resized(self.stretched(area) if bands is None else bands, *size) * valid[..., None]
 
     def mosaic(self, area: Area) -> FloatArray:
         """Heights of an area of any size: overlapping tiles, their levels solved together, blended.
@@ -178,3 +197,12 @@ class Predictor:
         tile = pad_to_tile(stacked, self.card.tile_size)[None]
         answer = self._session.run(None, {self._session.get_inputs()[0].name: tile})[0][0]
         return np.asarray(answer[: area.dem.shape[0], : area.dem.shape[1]], np.float32)
+
+
+def _resized(planes: FloatArray, rows: int, columns: int) -> FloatArray:
+    """Planes (rows, columns, n) at another size."""
+    resized = [
+        np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.BICUBIC))
+        for plane in np.ascontiguousarray(np.moveaxis(planes, -1, 0))
+    ]
+    return np.stack(resized, axis=-1)
