@@ -29,7 +29,8 @@ class NetworkGrid(Generic[AnyGrid]):
         grid: of the network's pixels; the raster's own unless it is to be resampled.
         gsd: ground sampling distance of ``grid`` in metres.
         own: ground sampling distance of the raster in metres.
-        wanted: the one to resample to in metres; ``gsd`` differs by what whole rows and columns ask for.
+        wanted: the one to resample to in metres; ``gsd`` differs by what whole rows and columns
+            ask for, and where a tile is to be filled.
     """
 
     grid: AnyGrid

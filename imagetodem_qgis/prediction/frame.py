@@ -92,8 +92,9 @@ def _work_grid(
         filling = filling_a_tile(seen, card.gsd_range[0], card.tile_size)
         if filling is not seen:
             listener.say(
-                f"The image is smaller than the model's tiles of {card.tile_size} pixels: it is read at "
-                f"{filling.gsd:.4g} m a pixel, to fill one, and the DEM brought back to the image's pixels."
+                f"What is to be predicted is smaller than the model's tiles of {card.tile_size} pixels: it "
+                f"is read at {filling.gsd:.4g} m a pixel, to fill one, and the DEM brought back to the "
+                "image's pixels."
             )
         seen = filling
     return seen.grid, seen.gsd
