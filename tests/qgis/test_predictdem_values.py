@@ -112,7 +112,7 @@ def test_the_spread_is_one_standard_deviation_in_metres(predict, tiny_model, tmp
 
 
 def test_the_ground_sampling_distance_reaches_the_network(predict, tiny_model, tmp_path):
-    bands = colours(50, 50)
+    bands = colours(64, 64)
     inputs = ["red", "green", "blue", "log_ground_sampling_distance"]
     image = write_image(tmp_path / "image.tif", bands)
     model = tiny_model("ground_sampling_distance", inputs=inputs)
