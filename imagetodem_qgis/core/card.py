@@ -112,6 +112,12 @@ class ModelCard:
         coarse DEM to the DEM."""
         return GUIDED if COARSE_DEM in self.inputs else self.direction
 
+    @property
+    def fills_tiles(self) -> bool:
+        """Whether an image smaller than a tile is to be enlarged to fill one: the network must be told the
+        ground sampling distance, and of the ground by nothing but the image, not by a coarse DEM as well."""
+        return LOG_GSD in self.inputs and COARSE_DEM not in self.inputs
+
     def typical_gsd(self) -> float:
         """The middle of the training's ground sampling distances on a logarithmic scale, metres."""
         return float((self.gsd_range[0] * self.gsd_range[1]) ** 0.5)

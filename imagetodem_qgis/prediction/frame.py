@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagetodem_qgis.core.card import COARSE_DEM, LOG_GSD, ModelCard
+from imagetodem_qgis.core.card import ModelCard
 from imagetodem_qgis.core.grid import Ground, PixelGrid
 from imagetodem_qgis.core.light import IDENTITY, Symmetry, default_azimuth, symmetry_towards
 from imagetodem_qgis.core.network_grid import filling_a_tile, network_grid
@@ -87,8 +87,7 @@ def _work_grid(
             "image is read at "
             f"{seen.wanted:.4g} m and the DEM brought back to the image's pixels."
         )
-    # A guided model is told of the ground by the coarse DEM; one that is told of no distance knows one alone.
-    if LOG_GSD in card.inputs and COARSE_DEM not in card.inputs:
+    if card.fills_tiles:
         filling = filling_a_tile(seen, card.gsd_range[0], card.tile_size)
         if filling is not seen:
             listener.say(

@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_GSD, RELIEF
 from tests.tiny_models import LOG_SCALE, make_model, write_networks
 from training.data.pair import Pair
-from training.evaluate import comma_separated, evaluate, figures_of, main, markdown
+from training.evaluate import evaluate, figures_of, markdown
 from training.evaluation.accuracy import baselines, is_level, medians, mosaic_figures, tile_figures
 from training.evaluation.area import Area, area_of, held_out_mosaics, held_out_tiles, reduced, tiles_of
 from training.evaluation.predictor import Predictor
@@ -280,38 +280,6 @@ def test_aspect_and_similarity_are_of_the_shifted_surface():
     assert turned["aspect_error_deg"] == pytest.approx(180.0, abs=0.1)
     level = tile_figures(np.where(area.valid, 5.0, np.nan), area)
     assert level["aspect_error_deg"] == 90.0
-
-
-def test_figures_as_a_table_and_as_csv():
-    figures = {
-        "hills, steep": {"model": {"tiles": 3, "ssim": 0.98765, "other": 1.5}, "flat mean": {"tiles": 3}},
-        "valley": {"model": {"tiles": 1, "ssim": 0.5}},
-    }
-    rows = list(csv.DictReader(comma_separated(figures).splitlines()))
-    assert [row["answer"] for row in rows] == ["model", "flat mean", "model"]
-    assert rows[0] == {
-        "held_out": "hills, steep", "answer": "model", "tiles": "3", "ssim": "0.98765", "other": "1.5"
-    }  # fmt: skip
-    assert rows[1]["ssim"] == rows[2]["other"] == ""
-    assert markdown(figures).splitlines()[2] == "| hills, steep | model | 3 | 0.988 |"
-    assert markdown(figures, ["ssim"]).splitlines()[0] == "| held-out | answer | SSIM |"
-
-
-def test_the_command_writes_both(tmp_path, monkeypatch, capsys):
-    figures = {"hills": {"model": {"tiles": 2, "correlation": 0.75}}}
-    asked = []
-    monkeypatch.setattr("training.evaluate.evaluate", lambda *given: asked.append(given) or figures)
-    table, rows = tmp_path / "t.md", tmp_path / "t.csv"
-    given = ["evaluate", "--model", "m", "--dataset", "d", "--split", "test", "--beside", "paper=p"]
-    monkeypatch.setattr("sys.argv", [*given, "--csv", str(rows), "--markdown", str(table)])
-    main()
-    assert asked == [(Path("m"), Path("d"), "test", {"paper": Path("p")}, None)]
-    assert rows.read_text() == "held_out,answer,tiles,correlation\nhills,model,2,0.75\n"
-    assert table.read_text() == capsys.readouterr().out == markdown(figures) + "\n"
-    monkeypatch.setattr("sys.argv", [*given, "--side", "0"])
-    with pytest.raises(SystemExit):
-        main()
-    assert "--side: 0 pixels show nothing" in capsys.readouterr().err
 
 
 def test_reduced_pixels_are_means_and_known_only_where_all_are():

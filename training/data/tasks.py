@@ -87,11 +87,11 @@ def coarse_dem(height: FloatArray, known: NDArray[np.bool_], cell: float) -> Flo
     rows, columns = height.shape
     down, right = (max(1, round(side / cell)) for side in (rows, columns))
     weight = known.astype(np.float32)
-    share = _resampled(weight, right, down, Image.Resampling.BOX)
-    total = _resampled(np.where(known, height, 0.0).astype(np.float32), right, down, Image.Resampling.BOX)
+    share = resampled(weight, right, down, Image.Resampling.BOX)
+    total = resampled(np.where(known, height, 0.0).astype(np.float32), right, down, Image.Resampling.BOX)
     mean = float(height.mean(where=known)) if known.any() else 0.0
     cells = np.where(share > 1e-3, total / np.maximum(share, 1e-3), mean).astype(np.float32)
-    return _resampled(cells, columns, rows, Image.Resampling.BICUBIC)
+    return resampled(cells, columns, rows, Image.Resampling.BICUBIC)
 
 
 def mean_colour(image: FloatArray, elevation: FloatArray, known: NDArray[np.bool_]) -> FloatArray | None:
@@ -112,7 +112,8 @@ def mean_colour(image: FloatArray, elevation: FloatArray, known: NDArray[np.bool
     return np.asarray(np.clip(image[land], -1.0, 1.0).mean(axis=0), np.float32)
 
 
-def _resampled(band: FloatArray, columns: int, rows: int, method: Image.Resampling) -> FloatArray:
+def resampled(band: FloatArray, columns: int, rows: int, method: Image.Resampling) -> FloatArray:
+    """A plane (rows, columns) at another size, by one of Pillow's methods; shrinking averages."""
     return np.asarray(Image.fromarray(band).resize((columns, rows), method), np.float32)
 
 

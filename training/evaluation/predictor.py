@@ -29,7 +29,7 @@ from imagetodem_qgis.core.surface import GAINS, Levels, PlacedTile, blend, obser
 from imagetodem_qgis.core.tiling import Window, blending_weights, pad_to_tile, plan_tiles
 from imagetodem_qgis.worker.solve import solve_levels
 from training.data.sampling import REFERENCE_GSD, relief_per_pixel
-from training.data.tasks import REFERENCE_CELL, mean_colour
+from training.data.tasks import REFERENCE_CELL, mean_colour, resampled
 from training.evaluation.area import Area
 
 FloatArray = NDArray[np.float32]
@@ -111,7 +111,7 @@ class Predictor:
     def _filling_a_tile(self, area: Area, bands: FloatArray | None) -> tuple[Area, FloatArray | None]:
         """An area and its bands as the plugin shows them, which enlarges those smaller than a tile."""
         rows, columns = area.dem.shape
-        if LOG_GSD not in self.card.inputs or COARSE_DEM in self.card.inputs:
+        if not self.card.fills_tiles:
             return area, bands
         factor = filling_factor(rows, columns, area.gsd, self.card.gsd_range[0], self.card.tile_size)
         if factor == 1.0:
@@ -201,8 +201,5 @@ class Predictor:
 
 def _resized(planes: FloatArray, rows: int, columns: int) -> FloatArray:
     """Planes (rows, columns, n) at another size."""
-    resized = [
-        np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.BICUBIC))
-        for plane in np.ascontiguousarray(np.moveaxis(planes, -1, 0))
-    ]
-    return np.stack(resized, axis=-1)
+    split = np.ascontiguousarray(np.moveaxis(planes, -1, 0))
+    return np.stack([resampled(plane, columns, rows, Image.Resampling.BICUBIC) for plane in split], axis=-1)
