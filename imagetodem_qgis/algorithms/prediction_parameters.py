@@ -72,7 +72,8 @@ _HELP = {
     ".onnx file with its "
     "card beside it, a .keras file, or a SavedModel folder of the original project (or its saved_model.pb).",
     EXTENT: "Predict this part of the image only. The contrast stretch is taken from the whole image "
-    "all the same.",
+    "all the same, and around a part that is smaller than the model's tiles the network is shown the image, "
+    "too.",
     SUN_AZIMUTH: "Where the sun stood, in degrees clockwise from north. Shading tells height only to "
     "one who knows it: "
     "a wrong azimuth turns valleys into ridges. Left empty, the image's metadata decide, else a "

@@ -58,7 +58,7 @@ class ControlPoints:
             RasterError: none lies where the image is known.
         """
         work = frame.work
-        reader = request.image.reader(request.window, work.rows, work.columns)
+        reader = request.image.reader(frame.shown, work.rows, work.columns)
         points = []
         for point in on_grid(self.places, work):
             go_on()

@@ -125,7 +125,7 @@ class ReferenceAnchoring:
                 cells, self._heights.read, self._scratch, weights, not self._is_guided, self._go_on
             )
         windows = replacement.windows()
-        reader = self._request.image.reader(self._request.window, work.rows, work.columns)
+        reader = self._request.image.reader(self._frame.shown, work.rows, work.columns)
         for (of_cells, _), (pixels, block) in zip(windows, blends.over([pixels for _, pixels in windows])):
             if listener.is_cancelled():
                 raise Cancelled()

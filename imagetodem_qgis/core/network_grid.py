@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from imagetodem_qgis.core.grid import AnyGrid
+from imagetodem_qgis.core.tiling import Window
 
 _FAR = 1.25
 """Factor beyond the training's ground sampling distances from which a raster is resampled to them."""
@@ -16,6 +17,9 @@ _OBLONG = 1.15
 
 _SMALLER = 1.15
 """Factor by which a raster must be smaller than a tile to be enlarged."""
+
+_WIDEST = 4096
+"""Pixels of a raster that are read on account of a window's surroundings at most, along a side."""
 
 _LARGEST = 4.0
 """Factor beyond which pixels are not enlarged: nothing is left to be seen in them."""
@@ -31,12 +35,16 @@ class NetworkGrid(Generic[AnyGrid]):
         own: ground sampling distance of the raster in metres.
         wanted: the one to resample to in metres; ``gsd`` differs by what whole rows and columns
             ask for, and where a tile is to be filled.
+        down: rows of the raster that make one of the network's, but for what whole rows ask for.
+        across: likewise of the columns.
     """
 
     grid: AnyGrid
     gsd: float
     own: float
     wanted: float
+    down: float = 1.0
+    across: float = 1.0
 
     @property
     def is_far(self) -> bool:
@@ -66,7 +74,26 @@ def network_grid(
     columns = max(1, round(grid.columns * across / wanted))
     wide, high = grid.columns / columns, grid.rows / rows
     gsd = math.sqrt((across * wide) * (down * high))
-    return NetworkGrid(grid.resampled(rows, columns), gsd, own, wanted)
+    return NetworkGrid(grid.resampled(rows, columns), gsd, own, wanted, wanted / down, wanted / across)
+
+
+def surroundings(window: Window, whole: Window, seen: NetworkGrid[AnyGrid], tile_size: int) -> Window:
+    """The pixels to show of a raster so that a window of them fills a tile with what is around it.
+
+    Ground that a network can see tells more of a small window than the window made larger does.
+
+    Args:
+        window: to predict.
+        whole: all pixels of the raster.
+        seen: the network's pixels over the window.
+        tile_size: side of a tile in the network's pixels.
+
+    Returns:
+        The window itself along a side that is as long as a tile already; no more than what is read as fast as
+        it is predicted, where many of the raster's pixels make one of the network's.
+    """
+    rows, columns = (min(int(tile_size * step), _WIDEST) for step in (seen.down, seen.across))
+    return window.grown(rows, columns, whole)
 
 
 def filling_factor(rows: int, columns: int, gsd: float, least_gsd: float, tile_size: int) -> float:

@@ -35,6 +35,23 @@ class Window:
             self.row - margin, self.column - margin, self.rows + 2 * margin, self.columns + 2 * margin
         )
 
+    def moved(self, rows: int, columns: int) -> Window:
+        """The window so many rows further down and columns further right."""
+        return Window(self.row + rows, self.column + columns, self.rows, self.columns)
+
+    def grown(self, rows: int, columns: int, whole: Window) -> Window:
+        """The window with at least so many rows and columns, or as many as ``whole`` has: as many more on
+        either side as there is room for.
+
+        Args:
+            rows: wanted.
+            columns: wanted.
+            whole: a window that holds this one, and that the result lies in.
+        """
+        row, rows = _grown(self.row, self.rows, rows, whole.row, whole.rows)
+        column, columns = _grown(self.column, self.columns, columns, whole.column, whole.columns)
+        return Window(row, column, rows, columns)
+
     def is_empty(self) -> bool:
         """Whether the window holds no pixel."""
         return self.rows == 0 or self.columns == 0
@@ -158,6 +175,12 @@ def pad_to_tile(array: NDArray[np.float32], tile_size: int) -> NDArray[np.float3
         return array
     padding = [(0, tile_size - rows), (0, tile_size - columns)] + [(0, 0)] * (array.ndim - 2)
     return np.pad(array, padding, mode="symmetric")
+
+
+def _grown(first: int, size: int, wanted: int, least: int, room: int) -> tuple[int, int]:
+    wanted = max(size, min(wanted, room))
+    before = first - (wanted - size) // 2
+    return min(max(before, least), least + room - wanted), wanted
 
 
 def _starts(size: int, tile_size: int, overlap: int) -> tuple[int, ...]:

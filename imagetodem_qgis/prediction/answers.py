@@ -74,7 +74,7 @@ class Answers:
             window: the tile's pixels.
             planes: (tile_size, tile_size, planes), what the network was shown of it.
             answers: (copies, tile_size, tile_size, planes) as the network gave them.
-            valid: (rows, columns), pixels known in the image.
+            valid: (rows, columns), pixels known in the image; one of those to predict at least.
             is_flat: whether the image has one colour there.
 
         Raises:
@@ -107,5 +107,6 @@ class Answers:
             heights[:] = 0.0
         if self._card.target == "relief_per_pixel" and not is_guided:
             # The network's heights have no zero of their own.
-            heights -= heights.mean(where=valid, dtype=np.float64)
+            part = self._frame.kept_of(window)
+            heights -= heights[part].mean(where=valid[part], dtype=np.float64)
         return TileAnswer(heights, spread)

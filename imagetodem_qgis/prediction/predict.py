@@ -32,6 +32,6 @@ def predict_dem(request: Request, listener: Listener) -> Result:
     with ExitStack() as stack:
         stack.enter_context(small_block_cache())
         stack.enter_context(full_disks_told(request.output.parent, request.scratch))
-        kept = stack.enter_context(unfinished(request.output, identity(request)))
+        kept = stack.enter_context(unfinished(request.output, identity(request, frame)))
         worker = stack.enter_context(WorkerClient(request.interpreter, listener.is_cancelled, listener.log))
         return run_prediction(request, frame, kept, worker, GdalRasters(), listener)

@@ -10,6 +10,7 @@ from typing import Any
 
 from imagetodem_qgis.core.observations import AnchorObservation, OverlapObservation
 from imagetodem_qgis.core.stretch import Stretch
+from imagetodem_qgis.core.tiling import Window
 from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.request import Request
 
@@ -36,7 +37,7 @@ def recipe(
     }
 
 
-def identity(request: Request) -> dict[str, Any]:
+def identity(request: Request, frame: Frame) -> dict[str, Any]:
     """All that the tiles' answers depend on, as JSON can hold it: two runs of which it is the same can go on
     from each other's tiles."""
     card = request.model.card
@@ -49,7 +50,8 @@ def identity(request: Request) -> dict[str, Any]:
         "image": request.image.path,
         "image_state": _state(Path(request.image.path)),
         "bands": list(request.image.bands),
-        "window": [getattr(request.window, side) for side in ("row", "column", "rows", "columns")],
+        "window": _sides(request.window),
+        "shown": [*_sides(frame.shown), frame.work.rows, frame.work.columns],
         "card": hashlib.sha256(content.encode()).hexdigest(),
         "network": network,
         "engine": request.engine,
@@ -58,6 +60,10 @@ def identity(request: Request) -> dict[str, Any]:
         "confidence": request.confidence is not None,
         "known": request.known.identity() if request.known else None,
     }
+
+
+def _sides(window: Window) -> list[int]:
+    return [window.row, window.column, window.rows, window.columns]
 
 
 def _state(path: Path) -> str:

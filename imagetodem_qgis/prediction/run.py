@@ -60,12 +60,12 @@ def run_prediction(
         store = stack.enter_context(
             TileStore(plan, blending_weights(card.tile_size, plan.overlap), kept.folder, spread)
         )
-        reader = image.reader(request.window, frame.work.rows, frame.work.columns)
+        reader = image.reader(frame.shown, frame.work.rows, frame.work.columns)
         known, go_on = request.known, going_on(listener)
         anchoring = known.over(request, frame, request.scratch, go_on) if known is not None else None
         planes = TilePlanes(frame, card, stretch, anchoring)
         answers = Answers(frame, card, copies, spread)
-        run = TileRun(plan, planes, copies, answers, reader, store, anchoring)
+        run = TileRun(frame, planes, copies, answers, reader, store, anchoring)
         warn_if_unlike(frame, card, stretch, reader, listener)
         run.take_up(listener)
         _say_what_is_kept(kept, store, listener)

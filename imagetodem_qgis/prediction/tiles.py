@@ -16,6 +16,7 @@ from imagetodem_qgis.core.tiling import TilePlan
 from imagetodem_qgis.prediction.anchors import Anchoring
 from imagetodem_qgis.prediction.answers import AnswerError, Answers
 from imagetodem_qgis.prediction.copies import TileCopies
+from imagetodem_qgis.prediction.frame import Frame
 from imagetodem_qgis.prediction.pace import Pace, Setting
 from imagetodem_qgis.prediction.planes import TilePlanes
 from imagetodem_qgis.prediction.rasters import Reader
@@ -53,26 +54,26 @@ class _TileInput(NamedTuple):
 
 
 class TileRun:
-    """Predicts all tiles of a plan that are not in the store yet.
+    """Predicts all tiles of a prediction that are not in the store yet.
 
     Args:
-        plan: of the tiles.
+        frame: of the prediction.
         planes: makes the network's input.
         copies: that the network is shown of each tile.
         answers: makes heights of the network's answers.
-        reader: of the image, in the plan's pixels.
+        reader: of the image, in the frame's ``work`` pixels.
         store: keeps the tiles.
         anchoring: known heights, if any.
 
     Attributes:
         observations: what the overlaps tell of the tiles' levels.
         anchors: what known heights tell of them.
-        areas: known pixels of each tile of the plan, float64.
+        areas: known pixels of those to predict of each tile of the plan, float64.
     """
 
     def __init__(
         self,
-        plan: TilePlan,
+        frame: Frame,
         planes: TilePlanes,
         copies: TileCopies,
         answers: Answers,
@@ -80,10 +81,11 @@ class TileRun:
         store: TileStore,
         anchoring: Anchoring | None = None,
     ) -> None:
-        self._plan, self._planes, self._copies, self._answers = plan, planes, copies, answers
+        self._frame, self._plan = frame, frame.plan
+        self._planes, self._copies, self._answers = planes, copies, answers
         self._reader, self._store, self._anchoring = reader, store, anchoring
         self.observations, self.anchors = Observations(OverlapObservation), Observations(AnchorObservation)
-        self.areas = np.zeros(len(plan))
+        self.areas = np.zeros(len(frame.plan))
 
     def take_up(self, listener: Listener) -> None:
         """Take up what an earlier run kept in the store.
@@ -101,7 +103,7 @@ class TileRun:
     def run(
         self, worker: Asked, pace: Pace, listener: Listener, indices: Sequence[int] | None = None
     ) -> None:
-        """Send every tile that holds a known pixel and is not kept yet through the worker.
+        """Send every tile that holds a known pixel to predict and is not kept yet through the worker.
 
         Args:
             worker: runs the network.
@@ -137,7 +139,7 @@ class TileRun:
                 continue
             window = self._plan.window(index)
             values, valid = self._reader.read(window)
-            if not valid.any():
+            if not valid[self._frame.kept_of(window)].any():
                 self._store.leave_out(index)
                 continue
             yield _TileInput(index, self._planes.of(window, values, valid), valid, _is_flat(values, valid))
@@ -164,7 +166,7 @@ class TileRun:
         observed = numbers_of(observed_overlaps(self._plan, index, placed, self._store))
         known = self._anchoring.observe(index, placed) if self._anchoring is not None else []
         anchors = numbers_of(known)
-        self.areas[index] = tile.valid.sum()
+        self.areas[index] = tile.valid[self._frame.kept_of(window)].sum()
         self.observations.add(observed)
         self.anchors.add(anchors)
         remarks = {_AREA: self.areas[index], _OVERLAPS: observed, _ANCHORS: anchors}

@@ -64,25 +64,27 @@ class SurfaceFiles:
             if self._frame.is_resampled:
                 self._write_resampled(dem, confidence, listener)
             else:
-                self._write_blended(dem, confidence, listener, masked=True)
+                self._write_blended(dem, confidence, self._frame.kept, listener, masked=True)
             for writer in (dem, confidence):
                 if writer is not None and not writer.add_overviews(listener.is_cancelled):
                     raise Cancelled()
         return self._extremes
 
     def _write_blended(
-        self, dem: Writer, confidence: Writer | None, listener: Listener, masked: bool
+        self, dem: Writer, confidence: Writer | None, part: Window, listener: Listener, masked: bool
     ) -> None:
+        """Blend a part of the network's grid into files of that part."""
         work = self._frame.work
-        reader = self._request.image.reader(self._request.window, work.rows, work.columns)
-        windows = list(blocks(work.rows, work.columns, _BLOCK))
+        reader = self._request.image.reader(self._frame.shown, work.rows, work.columns)
+        windows = [place.moved(part.row, part.column) for place in blocks(part.rows, part.columns, _BLOCK)]
         for number, (window, block) in enumerate(self._blending.over(windows)):
             if listener.is_cancelled():
                 raise Cancelled()
             unknown = ~reader.read_valid(window) if masked else None
-            self._put(dem, window, block.heights, unknown, masked)
+            place = window.moved(-part.row, -part.column)
+            self._put(dem, place, block.heights, unknown, masked)
             if confidence is not None and block.spread is not None:
-                self._put(confidence, window, block.spread, unknown, False)
+                self._put(confidence, place, block.spread, unknown, False)
             listener.progress(100.0 * (number + 1) / len(windows))
 
     def _write_resampled(self, dem: Writer, confidence: Writer | None, listener: Listener) -> None:
@@ -96,17 +98,21 @@ class SurfaceFiles:
                 second = stack.enter_context(
                     self._rasters.writer(work_confidence, frame.work, overviews=False)
                 )
-            self._write_blended(first, second, Share(listener, 0.0, 0.5), masked=False)
+            whole = frame.work.window()
+            self._write_blended(first, second, whole, Share(listener, 0.0, 0.5), masked=False)
         reader = self._request.image.reader(self._request.window, frame.grid.rows, frame.grid.columns)
         sources: list[tuple[Writer, Path]] = [(dem, work_dem)]
         sources += [(confidence, work_confidence)] if confidence is not None else []
         windows = list(blocks(frame.grid.rows, frame.grid.columns, _BLOCK))
+        shown = frame.shown
+        down, right = self._request.window.row - shown.row, self._request.window.column - shown.column
         for writer, path in sources:
-            surface = self._rasters.resampled(path, frame.grid.rows, frame.grid.columns)
+            surface = self._rasters.resampled(path, shown.rows, shown.columns)
             for number, window in enumerate(windows):
                 if listener.is_cancelled():
                     raise Cancelled()
-                self._put(writer, window, surface.read(window), ~reader.read_valid(window), writer is dem)
+                heights = surface.read(window.moved(down, right))
+                self._put(writer, window, heights, ~reader.read_valid(window), writer is dem)
                 listener.progress(50.0 + 50.0 * (number + 1) / len(windows))
 
     def _put(

@@ -53,7 +53,7 @@ def assert_alike(first: Path, second: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["holes", "mask", "float", "turned", "finer", "coarser", "degrees", "window"]
+    "kind", ["holes", "mask", "float", "turned", "finer", "coarser", "degrees", "window", "small window"]
 )
 def test_the_raster_is_that_of_qgis(predict, tiny_model, tmp_path, kind):
     bands = colours(210, 170)
@@ -79,14 +79,15 @@ def test_the_raster_is_that_of_qgis(predict, tiny_model, tmp_path, kind):
     elif kind == "degrees":
         options = {"crs": "EPSG:4326", "transform": (11.0, 0.0004, 0.0, 61.0, 0.0, -0.0003)}
         model = "red"
-    elif kind == "window":
-        arguments = ["--window", "20", "30", "150", "101"]
+    elif "window" in kind:
+        size = (150, 101) if kind == "window" else (40, 31)
+        arguments = ["--window", "20", "30", *map(str, size)]
     image = write_image(tmp_path / "image.tif", bands, **options)
     card = tiny_model(model, **changes)
     extent = {}
-    if kind == "window":
+    if arguments:
         left, top = 500_000.0 + 30 * 30.0, 5_200_000.0 - 20 * 30.0
-        extent["EXTENT"] = f"{left},{left + 101 * 30.0},{top - 150 * 30.0},{top} [EPSG:32633]"
+        extent["EXTENT"] = f"{left},{left + size[1] * 30.0},{top - size[0] * 30.0},{top} [EPSG:32633]"
     confidence = [tmp_path / "sigma_qgis.tif", tmp_path / "sigma_headless.tif"]
     predict(image, MODEL_FILE=card, CONFIDENCE=str(confidence[0]), **extent)
     dem = tmp_path / "headless.tif"

@@ -149,7 +149,8 @@ def test_a_warning_comes_where_most_tiles_are_unlike(learned, unlike, warned, si
     if side == SIDE and unlike not in (0.0, 1.0):
         pytest.skip("one tile is either like or not")
     plan = plan_tiles(side, side, SIDE, 0)
-    frame = Frame(None, None, 30.0, plan, IDENTITY, "", "m", 30.0)
+    whole = Window(0, 0, side, side)
+    frame = Frame(None, whole, None, whole, 30.0, plan, IDENTITY, "", "m", 30.0)
     told, scene = Told(), Scene(unlike)
     share = warn_if_unlike(frame, model(learned), EVERYTHING, scene, told)
     assert scene.read_tiles == looked_at

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagetodem_qgis.core.grid import PixelGrid, Vector
-from imagetodem_qgis.core.network_grid import filling_a_tile, filling_factor, network_grid
+from imagetodem_qgis.core.network_grid import filling_a_tile, filling_factor, network_grid, surroundings
+from imagetodem_qgis.core.tiling import Window
 
 TRAINED = (10.0, 20.0)
 METRES = st.floats(0.1, 1000.0)
@@ -134,3 +135,43 @@ def test_what_fills_a_tile_is_never_larger_than_one_nor_finer_than_known(rows, c
         assert gsd / factor >= least * (1 - 1e-9)
     elif max(rows, columns) * 1.15 < tile:
         assert gsd / 1.15 < least * (1 + 1e-9)
+
+
+def seen_of(window: Window, across: float, down: float, trained: tuple[float, float] = TRAINED):
+    return network_grid(grid_of(window.rows, window.columns, across, down), across, down, trained)
+
+
+def test_a_window_is_shown_with_what_fills_a_tile_around_it():
+    window, whole = Window(100, 80, 30, 40), Window(0, 0, 500, 300)
+    assert surroundings(window, whole, seen_of(window, 15.0, 15.0), 64) == Window(83, 68, 64, 64)
+
+
+def test_a_tile_is_told_in_the_rasters_own_pixels():
+    # 5 m are read at 10 m: two rows make one of the network's; 9 m by 16 m at their mean of 12 m.
+    window, whole = Window(100, 80, 30, 40), Window(0, 0, 500, 300)
+    assert surroundings(window, whole, seen_of(window, 5.0, 5.0), 64) == Window(51, 36, 128, 128)
+    shown = surroundings(window, whole, seen_of(window, 16.0, 9.0), 64)
+    assert (shown.rows, shown.columns) == (85, 48)
+
+
+def test_no_more_is_read_around_a_window_than_makes_sense():
+    window, whole = Window(30_000, 30_000, 100, 100), Window(0, 0, 100_000, 100_000)
+    shown = surroundings(window, whole, seen_of(window, 0.05, 0.05), 256)
+    assert (shown.rows, shown.columns) == (4096, 4096)
+
+
+@given(st.data(), METRES, st.floats(0.5, 2.0), METRES, st.floats(1.0, 10.0), st.integers(8, 64))
+def test_what_is_shown_around_a_window_makes_no_second_tile(data, across, oblong, least, span, tile):
+    whole, trained, down = Window(0, 0, 2000, 1500), (least, least * span), across * oblong
+    row, column = data.draw(st.integers(0, 1990)), data.draw(st.integers(0, 1490))
+    rows, columns = data.draw(st.integers(1, 2000 - row)), data.draw(st.integers(1, 1500 - column))
+    window = Window(row, column, rows, columns)
+    alone = seen_of(window, across, down, trained)
+    shown = surroundings(window, whole, alone, tile)
+    around = seen_of(shown, across, down, trained)
+    assert shown.intersection(window) == window
+    for side, own in (("rows", rows), ("columns", columns)):
+        if getattr(shown, side) > own:
+            assert getattr(around.grid, side) <= max(tile, getattr(alone.grid, side))
+        else:
+            assert getattr(around.grid, side) == getattr(alone.grid, side)

@@ -133,6 +133,40 @@ def test_pairs_that_overlap_without_being_met_lie_two_tiles_apart_under_large_ov
                 assert 2 * steps.min() < plan.tile_size
 
 
+@pytest.mark.parametrize(
+    ("window", "rows", "columns", "expected"),
+    [
+        (Window(40, 30, 10, 20), 16, 32, Window(37, 24, 16, 32)),
+        (Window(40, 30, 10, 20), 15, 31, Window(38, 25, 15, 31)),
+        (Window(40, 30, 10, 20), 8, 20, Window(40, 30, 10, 20)),
+        (Window(5, 30, 10, 20), 40, 8, Window(0, 30, 40, 20)),
+        (Window(85, 75, 10, 20), 40, 30, Window(60, 69, 40, 30)),
+        (Window(85, 75, 10, 20), 400, 300, Window(0, 0, 100, 99)),
+    ],
+)
+def test_a_known_window_grown(window, rows, columns, expected):
+    assert window.grown(rows, columns, Window(0, 0, 100, 99)) == expected
+
+
+@given(st.data())
+def test_a_grown_window_holds_the_window_in_its_middle_as_far_as_there_is_room(data):
+    whole = Window(data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9)), 40, 30)
+    row, column = data.draw(st.integers(0, 39)), data.draw(st.integers(0, 29))
+    rows, columns = data.draw(st.integers(1, 40 - row)), data.draw(st.integers(1, 30 - column))
+    window = Window(row, column, rows, columns).moved(whole.row, whole.column)
+    wanted = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 60))
+    grown = window.grown(*wanted, whole)
+    assert grown.intersection(window) == window
+    assert grown.intersection(whole) == grown
+    assert (grown.rows, grown.columns) == (
+        max(rows, min(wanted[0], 40)),
+        max(columns, min(wanted[1], 30)),
+    )
+    before, after = window.row - grown.row, grown.row + grown.rows - window.row - window.rows
+    if grown.row > whole.row and grown.row + grown.rows < whole.row + whole.rows:
+        assert abs(before - after) <= 1
+
+
 def test_a_known_plan():
     plan = plan_tiles(257, 1000, 256, 64)
     assert plan.row_starts == (0, 1)

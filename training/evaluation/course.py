@@ -226,13 +226,13 @@ def follow(
         anchoring: Anchoring | None = (
             known.over(request, frame, scratch, lambda: None) if known is not None else coarse
         )
-        reader = image.reader(request.window, frame.work.rows, frame.work.columns)
+        reader = image.reader(frame.shown, frame.work.rows, frame.work.columns)
         copies = TileCopies(card, with_deviation)
         planes = TilePlanes(frame, card, stretch_of(image, request, listener), anchoring)
         weights = blending_weights(card.tile_size, frame.plan.overlap)
         with TileStore(frame.plan, weights, scratch, with_deviation) as store:
             answers = Answers(frame, card, copies, with_deviation)
-            run = TileRun(frame.plan, planes, copies, answers, reader, store, anchoring)
+            run = TileRun(frame, planes, copies, answers, reader, store, anchoring)
             run.run(worker, Pace(len(frame.plan), BATCH, False), listener)
             with_gains = bool(card.content.get(GAINS, False))
             levels = solve_levels(worker, run.observations, run.anchors, run.areas, with_gains, listener)

@@ -90,7 +90,7 @@ class _Session:
         self._planes = TilePlanes(self.frame, self.card, stretch, self._anchoring)
         self._answers = Answers(self.frame, self.card, self._copies, self.spread)
         work = self.frame.work
-        self.reader = self.request.image.reader(self.request.window, work.rows, work.columns)
+        self.reader = self.request.image.reader(self.frame.shown, work.rows, work.columns)
 
     def open(self) -> None:
         """Load the model, unless that is done."""
@@ -108,7 +108,7 @@ class _Session:
     def run(self, store: TileStore) -> TileRun:
         """A run that fills a store."""
         return TileRun(
-            self.frame.plan, self._planes, self._copies, self._answers, self.reader, store, self._anchoring
+            self.frame, self._planes, self._copies, self._answers, self.reader, store, self._anchoring
         )
 
 

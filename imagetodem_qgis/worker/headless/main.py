@@ -54,7 +54,7 @@ def predict(options: argparse.Namespace, listener: Listener) -> Result:
         request = request_of(order)
         frame = frame_of(request, listener)
         stack.enter_context(full_disks_told(output.parent))
-        run = {**identity(request), "scheduled": options.scheduler is not None}
+        run = {**identity(request, frame), "scheduled": options.scheduler is not None}
         kept = stack.enter_context(unfinished(output, run))
         if options.scheduler is None:
             return run_prediction(request, frame, kept, InProcessWorker(), RasterioRasters(), listener)
