@@ -64,6 +64,9 @@ class Writer(Protocol):
     def add_overviews(self, is_cancelled: Callable[[], bool]) -> bool:
         """Add the overviews, if there are to be any; false where that was cancelled."""
 
+    def complete(self) -> None:
+        """Write all that is not on disk yet, under another name until the block is left."""
+
 
 class Surface(Protocol):
     """Reads heights by windows."""

@@ -52,15 +52,16 @@ class SurfaceFiles:
         with ExitStack() as stack:
             unit, grid, request = self._frame.unit, self._frame.grid, self._request
             description = surface_description(request)
-            dem = stack.enter_context(
-                self._rasters.writer(request.output, grid, unit, description, self._metadata)
-            )
             confidence = None
             if request.confidence is not None:
                 described = "one standard deviation of the height"
                 confidence = stack.enter_context(
                     self._rasters.writer(request.confidence, grid, unit, described, self._metadata)
                 )
+            # Entered last, left first: where it cannot have its name, the confidence does not take its own.
+            dem = stack.enter_context(
+                self._rasters.writer(request.output, grid, unit, description, self._metadata)
+            )
             if self._frame.is_resampled:
                 self._write_resampled(dem, confidence, listener)
             else:
@@ -68,6 +69,10 @@ class SurfaceFiles:
             for writer in (dem, confidence):
                 if writer is not None and not writer.add_overviews(listener.is_cancelled):
                     raise Cancelled()
+            # Both are whole before either takes its name: no new one lies beside an old one.
+            for writer in (dem, confidence):
+                if writer is not None:
+                    writer.complete()
         return self._extremes
 
     def _write_blended(

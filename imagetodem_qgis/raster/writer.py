@@ -111,7 +111,8 @@ class RasterWriter:
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                self.complete()
+                put_in_place(self._partial, self._path)
         finally:
             self._dataset = None
             self._partial.unlink(missing_ok=True)
@@ -152,17 +153,24 @@ class RasterWriter:
             raise RasterError(cannot_be_written(self._path, reason))
         return not cancelled
 
-    def _finish(self) -> None:
+    def complete(self) -> None:
+        """Write all that is not on disk yet: what is left is to give the file its name, when the block is
+        left.
+
+        Raises:
+            RasterError: the disk is full or gone.
+        """
+        if self._dataset is None:
+            return
         self.add_overviews(lambda: False)
         gdal.ErrorReset()
         try:
             self._dataset.FlushCache()
+            self._dataset = None
         except RuntimeError as error:
             raise RasterError(cannot_be_written(self._path, error)) from error
         if gdal.GetLastErrorType() >= gdal.CE_Failure:
             raise RasterError(cannot_be_written(self._path, gdal.GetLastErrorMsg()))
-        self._dataset = None
-        put_in_place(self._partial, self._path)
 
 
 class SurfaceWriter(RasterWriter):

@@ -114,3 +114,44 @@ def test_a_model_is_taken_in_every_form(predict, tiny_model, tmp_path):
     for form in forms:
         heights = read_surface(predict(image, MODEL_FILE=form)["OUTPUT"]).heights
         assert fitted(heights, relief(bands))[1] > 0.99999, form
+
+
+@pytest.mark.parametrize(
+    "fault", ["OUTPUT is not flushed", "CONFIDENCE is not flushed", "OUTPUT is held open"]
+)
+def test_a_new_confidence_never_lies_beside_an_old_dem(predict, tmp_path, monkeypatch, fault):
+    from qgis.core import QgsProcessingException
+
+    from imagetodem_qgis.raster import writer
+    from imagetodem_qgis.raster.errors import RasterError
+
+    image = write_image(tmp_path / "image.tif", colours(100, 90))
+    files = {"OUTPUT": tmp_path / "dem.tif", "CONFIDENCE": tmp_path / "sigma.tif"}
+    for path in files.values():
+        path.write_bytes(b"an earlier file")
+    at_fault = files[fault.split()[0]]
+    complete, put_in_place = writer.RasterWriter.complete, writer.put_in_place
+
+    def fails_to_complete(self: writer.RasterWriter) -> None:
+        if self._path == at_fault:
+            raise RasterError("no space left")
+        complete(self)
+
+    def is_refused(partial: Path, path: Path) -> None:
+        if path == at_fault:
+            raise PermissionError(f"{path} is held open")
+        put_in_place(partial, path)
+
+    if "flushed" in fault:
+        monkeypatch.setattr(writer.RasterWriter, "complete", fails_to_complete)
+    else:
+        monkeypatch.setattr(writer, "put_in_place", is_refused)
+    with pytest.raises(QgsProcessingException, match="no space left|held open"):
+        predict(image, CONFIDENCE=files["CONFIDENCE"])
+    assert {path.read_bytes() for path in files.values()} == {b"an earlier file"}
+    assert not list(tmp_path.glob(".*partial*"))
+    monkeypatch.undo()
+    # What was done is kept: the next run only writes.
+    results = predict(image, CONFIDENCE=files["CONFIDENCE"])
+    assert "Going on where an earlier run stopped" in results["said"]
+    assert all(np.isfinite(read_surface(path).heights).all() for path in files.values())

@@ -109,7 +109,8 @@ class SurfaceWriter:
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         try:
             if kind is None:
-                self._finish()
+                self.complete()
+                put_in_place(self._partial, self._path)
         finally:
             self._dataset.close()
             self._partial.unlink(missing_ok=True)
@@ -128,7 +129,10 @@ class SurfaceWriter:
         whole, in one go."""
         return not is_cancelled()
 
-    def _finish(self) -> None:
+    def complete(self) -> None:
+        """See :class:`imagetodem_qgis.prediction.rasters.Writer`."""
+        if self._dataset.closed:
+            return
         levels = overview_levels(self._size) if self._overviews else []
         try:
             self._dataset.close()
@@ -137,7 +141,6 @@ class SurfaceWriter:
                     dataset.build_overviews(levels, Resampling.average)
         except RasterioError as error:
             raise RasterError(cannot_be_written(self._path, error)) from error
-        put_in_place(self._partial, self._path)
 
 
 class ResampledSurface:
