@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -137,11 +138,12 @@ def test_pairs_are_the_ground(source: str, request: pytest.FixtureRequest, fetch
     assert "Estimate: about" in made["said"]
 
 
-def test_a_training_takes_what_was_fetched(from_stac: dict, fetch: Fetch) -> None:
+@pytest.mark.parametrize("source", ["from_stac", "from_earth_engine"])
+def test_a_training_takes_what_was_fetched(source: str, request: pytest.FixtureRequest, fetch: Fetch) -> None:
     from imagetodem_qgis.runtime.interpreter import find_interpreter
     from imagetodem_qgis.runtime.locations import training_folder
 
-    made = fetch(**from_stac)
+    made = fetch(**request.getfixturevalue(source))
     look = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -152,7 +154,9 @@ def test_a_training_takes_what_was_fetched(from_stac: dict, fetch: Fetch) -> Non
         "checked = check_sources([source])\n"
         "pair = source.validation[0]\n"
         "print(len(source.train[0].pairs) + len(source.validation), checked.warnings, pair.gsd,"
-        " bool(pair.valid.all()), pair.image.dtype)"
+        " bool(pair.valid.all()), pair.image.dtype)\n"
+        "joined = open_source(Path(sys.argv[2]), PairCache(), join=True).train[0].pairs\n"
+        "print([[*one.dem.shape, bool(one.valid.all())] for one in joined])"
     )
     interpreter = find_interpreter(None).path
     done = subprocess.run(
@@ -161,7 +165,29 @@ def test_a_training_takes_what_was_fetched(from_stac: dict, fetch: Fetch) -> Non
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[0] == f"{made['PAIRS']} () 30.0 True float32"
+    first, second = done.stdout.splitlines()
+    assert first == f"{made['PAIRS']} () 30.0 True float32"
+    # Tiles of one day and area that share a side are joined: each has up to half a tile more on each side.
+    shapes = ast.literal_eval(second)
+    assert all(whole for _, _, whole in shapes)
+    assert {side for rows, columns, _ in shapes for side in (rows, columns)} == {64, 96}
+    folder = Path(made["OUTPUT"])
+    about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    corners = {}
+    for pair in about["pairs"]:
+        if pair["split"] == "train":
+            grid = gdal.Open(str(folder / "images" / f"{pair['id']}.tif")).GetGeoTransform()
+            corners[pair["area"], grid[0], grid[3]] = pair["id"]
+    side = 64 * 30.0
+    beside = [
+        any(
+            (area, x + right, y + down) in corners
+            for right, down in ((side, 0), (-side, 0), (0, side), (0, -side))
+        )
+        for area, x, y in corners
+    ]
+    assert any(beside)
+    assert sum(rows * columns > 64 * 64 for rows, columns, _ in shapes) == sum(beside)
 
 
 def test_footprints_are_coloured_by_split_wherever_they_are_opened(from_stac: dict, fetch: Fetch) -> None:
