@@ -10,7 +10,6 @@ steps are told as well.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import rasterio
 from rasterio.windows import Window
 
+from training.data.dataset import write_description
 from training.data.scene_list import SCENES, Scene
 from training.data.scenes import metres_per_pixel, read_scene
 from training.request import Listener, Request
@@ -72,7 +72,7 @@ def write_pairs(scenes: Path, folder: Path) -> int:
             "sun_azimuth": part_of(LEARNED).sun_azimuth,
             "pairs": pairs,
         }
-    (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_description(folder, content)
     return sum(pair["split"] == "train" for pair in pairs)
 
 

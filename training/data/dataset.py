@@ -1,4 +1,4 @@
-"""Reading a data set folder: ``images/<id>.tif`` and ``dems/<id>.tif`` on one grid, and ``dataset.json``.
+"""A data set folder: ``images/<id>.tif`` and ``dems/<id>.tif`` on one grid, and ``dataset.json``.
 
 ``dataset.json`` describes each pair under ``pairs``: ``id``, ``split``, ``area`` (or ``parent``), ``gsd`` (or
 ``resolution``) in metres, ``sun_azimuth`` in degrees and ``dates``, the days of its scenes. What a pair does
@@ -8,6 +8,7 @@ not say the whole set may, and what neither says is taken from ``footprints.gpkg
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -128,6 +129,18 @@ class StoredPairs(Sequence[Pair]):
             for other, rows, columns in self._neighbours.beside(number)
         ]
         return towards_the_sun(joined(pair, others), azimuth)
+
+
+def write_description(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write a data set's ``dataset.json``, which appears when it is whole.
+
+    Args:
+        folder: that holds the pairs' files.
+        content: see the module.
+    """
+    part = folder / f"{DATASET_FILE}.part"
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(part, folder / DATASET_FILE)
 
 
 def read_dataset(folder: Path) -> DataSet:

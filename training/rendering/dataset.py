@@ -13,6 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
+from training.data.dataset import DATASET_FILE, write_description
 from training.rendering.render import Rendering, render
 from training.rendering.terrain import Terrain
 from training.request import DataError
@@ -81,7 +82,7 @@ def _held_out(terrains: Sequence[Terrain], share: float, seed: int) -> set[str]:
 
 
 def _earlier_pairs(folder: Path, recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    index = folder / "dataset.json"
+    index = folder / DATASET_FILE
     if not index.exists():
         return {}
     earlier = json.loads(index.read_text(encoding="utf-8"))
@@ -150,6 +151,4 @@ def _write_index(
         "rendering": recipe,
         "pairs": pairs,
     }
-    part = folder / "dataset.json.part"
-    part.write_text(json.dumps(index, indent=1), encoding="utf-8")
-    os.replace(part, folder / "dataset.json")
+    write_description(folder, index)
