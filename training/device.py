@@ -109,9 +109,6 @@ def choose_backend() -> str:
         TrainingError: neither is installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # By itself TensorFlow takes oneDNN's operations only on processors with instructions made for networks;
-    # on one with AVX2 alone they halve the time of a step.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "KERAS_BACKEND" in os.environ:
         return os.environ["KERAS_BACKEND"]
     order = ("torch", "tensorflow") if sys.platform == "win32" else ("tensorflow", "torch")

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
 from training import device
 from training.device import Device, choose_backend, choose_device, choose_precision
 from training.request import TrainingError
@@ -134,20 +133,6 @@ def test_the_backend_is_chosen_before_keras_is_imported(monkeypatch, system, ins
     assert os.environ["KERAS_BACKEND"] == backend
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert choose_backend() == "jax"
-
-
-@pytest.mark.parametrize("asked", [None, "0"])
-def test_tensorflow_uses_onednn_on_any_processor_unless_told_otherwise(asked):
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "KERAS_"))}
-    env |= {} if asked is None else {"TF_ENABLE_ONEDNN_OPTS": asked}
-    script = (
-        "from training.device import choose_backend; choose_backend()\n"
-        "from tensorflow.python.util import _pywrap_util_port as port\n"
-        "print(port.IsMklEnabled())"
-    )
-    command = [sys.executable, "-c", script]
-    answer = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == str(asked is None)
 
 
 def test_where_nothing_can_train(monkeypatch):

@@ -6,11 +6,9 @@ from __future__ import annotations
 import os
 from typing import Any, Callable
 
-# All are read when the libraries are imported. By itself TensorFlow takes oneDNN's operations only on
-# processors with instructions made for networks; they are faster on others, too.
+# Both are read when the libraries are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import numpy as np
