@@ -30,6 +30,8 @@ LEARNED, JUDGED = "_west", "_east"
 _SIDE = 256
 _STEP = 64
 """Pixels from one tile to the next where they are to be many."""
+_MINUTES = 10.0
+"""Of training at most: what a slow processor does not do in them is left undone."""
 COLUMNS = (
     "tiles",
     "rmse_by_sigma_shift_scale",
@@ -149,7 +151,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, required=True, help="folder of the scenes")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model to go on with")
     parser.add_argument("--output", type=Path, required=True, help="folder of the pairs and the run")
-    parser.add_argument("--budget", type=float, help="seconds of training (default: the recipe's epochs)")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=_MINUTES * 60.0,
+        help="seconds of training, unless the recipe's epochs end earlier (default: %(default)g)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     options = parser.parse_args()
     figures = run(options.scenes, options.model, options.output, options.budget, options.seed, Console())
