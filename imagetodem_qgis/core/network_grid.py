@@ -19,7 +19,7 @@ _SMALLER = 1.15
 """Factor by which a raster must be smaller than a tile to be enlarged."""
 
 _WIDEST = 4096
-"""Pixels of a raster that are read on account of a window's surroundings at most, along a side."""
+"""Pixels that a window is grown to at most, along a side: of very fine images a tile is much to read."""
 
 _LARGEST = 4.0
 """Factor beyond which pixels are not enlarged: nothing is left to be seen in them."""
@@ -89,8 +89,8 @@ def surroundings(window: Window, whole: Window, seen: NetworkGrid[AnyGrid], tile
         tile_size: side of a tile in the network's pixels.
 
     Returns:
-        The window itself along a side that is as long as a tile already; no more than what is read as fast as
-        it is predicted, where many of the raster's pixels make one of the network's.
+        The window itself along a side that is as long as a tile already; at most 4096 pixels along any other,
+        where many of the raster's make one of the network's.
     """
     rows, columns = (min(int(tile_size * step), _WIDEST) for step in (seen.down, seen.across))
     return window.grown(rows, columns, whole)

@@ -10,9 +10,11 @@ from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from osgeo import gdal
 
 from imagetodem_qgis.pairs.dataset import Job, Made, make_dataset
 from imagetodem_qgis.pairs.examine import Limits
+from imagetodem_qgis.pairs.geography import WGS_84, transformation
 from imagetodem_qgis.pairs.plan import Plan
 from imagetodem_qgis.pairs.source import (
     GLO30,
@@ -55,6 +57,28 @@ def counts(band: int) -> Callable[[Floats, Floats], Floats]:
 def metres(longitude: Floats, latitude: Floats) -> Floats:
     """Heights of 500 to 900 m."""
     return 700.0 + 100.0 * np.sin(longitude * 300.0) + 100.0 * np.cos(latitude * 400.0 + longitude * 90.0)
+
+
+def places(path: Path) -> tuple[gdal.Dataset, np.ndarray, np.ndarray]:
+    """A raster, and the x and y of its pixels' centres."""
+    dataset = gdal.Open(str(path))
+    left, step, _, top, _, down = dataset.GetGeoTransform()
+    x = left + (np.arange(dataset.RasterXSize) + 0.5) * step
+    y = top + (np.arange(dataset.RasterYSize) + 0.5) * down
+    return dataset, *np.meshgrid(x, y)
+
+
+def assert_is_the_ground(folder: Path, names: list[str]) -> None:
+    """At 10 m the image's pixels are the scene's own, and the DEM's heights within a curve's bend."""
+    to_degrees = transformation("EPSG:32633", WGS_84)
+    for name in names:
+        dataset, x, y = places(folder / "images" / f"{name}.tif")
+        expected = np.stack([counts(band)(x, y) for band in range(3)]) / 10_000.0
+        np.testing.assert_allclose(dataset.ReadAsArray(), expected, rtol=0, atol=2e-7)
+        dataset, x, y = places(folder / "dems" / f"{name}.tif")
+        degrees = np.array(to_degrees.TransformPoints(np.stack([x.ravel(), y.ravel()], 1).tolist()))
+        truth = metres(degrees[:, 0], degrees[:, 1]).reshape(x.shape)
+        assert np.abs(dataset.ReadAsArray() - truth).max() < 3.0
 
 
 def fill_earth_engine(server: EarthEngineServer) -> None:

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
 import pytest
 
 pytest.importorskip("qgis.core", reason="needs QGIS's Python")
 from osgeo import gdal
 
-from imagetodem_qgis.pairs.geography import WGS_84, transformation
-from tests.qgis.fetching import DAY, EXTENT, counts, fill_earth_engine, fill_stac, metres, rasters
+from tests.qgis.fetching import DAY, EXTENT, assert_is_the_ground, fill_earth_engine, fill_stac, rasters
 from tests.qgis.processes import needs_proc, start_qgis, wait_for
 from tests.services.earthengine.server import EarthEngineServer
 from tests.services.stac_server import StacServer
@@ -90,28 +88,6 @@ def refusal(qgis_app: object, tmp_path: Path) -> Callable[..., str]:
         return message
 
     return ask
-
-
-def places(path: Path) -> tuple[gdal.Dataset, np.ndarray, np.ndarray]:
-    """A raster, and the x and y of its pixels' centres."""
-    dataset = gdal.Open(str(path))
-    left, step, _, top, _, down = dataset.GetGeoTransform()
-    x = left + (np.arange(dataset.RasterXSize) + 0.5) * step
-    y = top + (np.arange(dataset.RasterYSize) + 0.5) * down
-    return dataset, *np.meshgrid(x, y)
-
-
-def assert_is_the_ground(folder: Path, names: list[str]) -> None:
-    """At 10 m the image's pixels are the scene's own, and the DEM's heights within a curve's bend."""
-    to_degrees = transformation("EPSG:32633", WGS_84)
-    for name in names:
-        dataset, x, y = places(folder / "images" / f"{name}.tif")
-        expected = np.stack([counts(band)(x, y) for band in range(3)]) / 10_000.0
-        np.testing.assert_allclose(dataset.ReadAsArray(), expected, rtol=0, atol=2e-7)
-        dataset, x, y = places(folder / "dems" / f"{name}.tif")
-        degrees = np.array(to_degrees.TransformPoints(np.stack([x.ravel(), y.ravel()], 1).tolist()))
-        truth = metres(degrees[:, 0], degrees[:, 1]).reshape(x.shape)
-        assert np.abs(dataset.ReadAsArray() - truth).max() < 3.0
 
 
 SMALL = {"RESOLUTION": 10.0, "EXTENT": "502100,504800,5195000,5197700 [EPSG:32633]"}
