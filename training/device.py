@@ -70,6 +70,12 @@ def choose_device(asked: str | None, adapter: Adapter, listener: Listener) -> De
         return Device("gpu", names, shared)
     name = processor_name()
     listener.note(f"Training on the processor: {name}.")
+    flags = _processor_flags()
+    if flags and not _BFLOAT16_FLAGS & flags:
+        listener.note(
+            "It has no instructions for bfloat16: a step takes several times as long as on a processor that "
+            "has, and the times that the documentation gives for training are not this one's."
+        )
     if asked == "gpu":
         listener.warn(
             "DEVICE asks for the GPU, but the machine-learning environment sees none: training falls back to "

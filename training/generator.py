@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from imagetodem_qgis.core.card import COARSE_DEM, ELEVATION, LOG_CELL, LOG_GSD, PALETTE, RELIEF, SEA
 from training.muting import muting
-from training.normalisation import SampleNormalization
+from training.normalisation import GroupNormalization, SampleNormalization
 
 PAPER_PARAMETERS = 54_421_761
 """Parameters of the paper's U-Net with three input bands and one output band (the published 54.4 M)."""
@@ -347,7 +347,7 @@ def _conv(
         name=f"{name}_conv",
     )(x)
     if normalise:
-        x = layers.GroupNormalization(_GROUPS, epsilon=1e-3, name=f"{name}_norm")(x)
+        x = GroupNormalization(_GROUPS, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_act")(x) if activate else x
 
 

@@ -106,10 +106,15 @@ def _root_mean_square(values: Any, known: Any) -> Any:
 def _slope(height: Any, known: Any) -> tuple[Any, Any]:
     """Slope in radians of heights in units of a pixel, by central differences, (n, rows - 2, columns - 2, 1),
     and where it is known."""
-    down = (height[:, 2:, 1:-1] - height[:, :-2, 1:-1]) / 2.0
-    right = (height[:, 1:-1, 2:] - height[:, 1:-1, :-2]) / 2.0
-    everywhere = known[:, 2:, 1:-1] * known[:, :-2, 1:-1] * known[:, 1:-1, 2:] * known[:, 1:-1, :-2]
-    return ops.arctan(ops.sqrt(down * down + right * right + 1e-6)), everywhere
+    height, known = height[..., 0], known[..., 0]
+    below, above = _neighbours(_inner(height, 2), 1, 2)
+    right, left = _neighbours(_inner(height, 1), 2, 2)
+    down, across = (below - above) / 2.0, (right - left) / 2.0
+    below, above = _neighbours(_inner(known, 2), 1, 2)
+    right, left = _neighbours(_inner(known, 1), 2, 2)
+    everywhere = below * above * right * left
+    slope = ops.arctan(ops.sqrt(down * down + across * across + 1e-6))
+    return slope[..., None], everywhere[..., None]
 
 
 def l1_loss(target: Any, answer: Any) -> Any:
@@ -148,17 +153,33 @@ def gradient_loss(target: Any, answer: Any) -> Any:
 
 
 def _gradient_matching(error: Any, known: Any) -> Any:
-    """Mean absolute difference of the error between neighbours that are 1, 2, 4, ... pixels apart."""
-    total = 0.0
+    """Mean absolute difference of the error between neighbours that are 1, 2, 4, ... pixels apart,
+    (n, 1, 1, 1), summed over its planes."""
+    bands = error.shape[-1]
+    # Bands lie within rows, for a processor is slow at cutting where the innermost axis is short.
+    shape = (-1, error.shape[1], error.shape[2] * bands)
+    error = ops.reshape(error, shape)
+    known = ops.reshape(known if bands == 1 else ops.repeat(known, bands, axis=-1), shape)
+    total: Any = 0.0
     for scale in range(_GRADIENT_SCALES):
-        step = 2**scale
-        rows = ops.abs(error[:, step:] - error[:, :-step]) * known[:, step:] * known[:, :-step]
-        columns = ops.abs(error[:, :, step:] - error[:, :, :-step]) * known[:, :, step:] * known[:, :, :-step]
-        pairs = ops.sum(known[:, step:] * known[:, :-step], axis=(1, 2, 3), keepdims=True)
-        pairs = pairs + ops.sum(known[:, :, step:] * known[:, :, :-step], axis=(1, 2, 3), keepdims=True) + 1.0
-        total = (
-            total
-            + (ops.sum(rows, axis=(1, 2, 3), keepdims=True) + ops.sum(columns, axis=(1, 2, 3), keepdims=True))
-            / pairs
-        )
-    return total / _GRADIENT_SCALES
+        differences, pairs = 0.0, 0.0
+        for axis, step in ((1, 2**scale), (2, 2**scale * bands)):
+            one, other = _neighbours(error, axis, step)
+            one_known, other_known = _neighbours(known, axis, step)
+            both = one_known * other_known
+            differences = differences + ops.sum(ops.abs(one - other) * both, axis=(1, 2))
+            pairs = pairs + ops.sum(both, axis=(1, 2))
+        total = total + differences / (pairs / bands + 1.0)
+    return total[:, None, None, None] / _GRADIENT_SCALES
+
+
+def _neighbours(values: Any, axis: int, step: int) -> tuple[Any, Any]:
+    """All values but the first ones along an axis, and all but the last ones."""
+    # Split off, not cut out: TensorFlow's derivative of a cut is an order of magnitude slower.
+    first = ops.split(values, [values.shape[axis] - step], axis=axis)[0]
+    return ops.split(values, [step], axis=axis)[1], first
+
+
+def _inner(values: Any, axis: int) -> Any:
+    """All values but the first and the last ones along an axis."""
+    return ops.split(values, [1, values.shape[axis] - 1], axis=axis)[1]

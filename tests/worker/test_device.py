@@ -71,6 +71,16 @@ def test_the_processor_is_taken_without_a_word_where_it_was_asked_for(monkeypatc
     assert told.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "is_told"), [({"avx2", "fma"}, True), ({"avx2", "amx_bf16"}, False), (set(), False)]
+)
+def test_a_processor_without_bfloat16_is_said_to_be_slow(monkeypatch, flags, is_told):
+    told = Told()
+    monkeypatch.setattr(device, "_processor_flags", lambda: flags)
+    choose_device("cpu", Machine([]), told)
+    assert any("no instructions for bfloat16" in note for note in told.notes) == is_told
+
+
 def test_a_gpu_that_was_asked_for_and_is_not_seen():
     told = Told()
     assert choose_device("gpu", Machine([]), told).kind == "cpu"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.losses import relief_loss
+from training.losses import gradient_loss, relief_loss
 
 
 def loss_of(target: np.ndarray, answer: np.ndarray) -> np.ndarray:
@@ -171,3 +171,22 @@ def test_heights_do_not_learn_from_the_spread():
     narrow, wide = (gradients_of(target, answer_of(hills(seed=4), scale))[1] for scale in (-3.0, 2.0))
     np.testing.assert_allclose(narrow[..., 0], wide[..., 0], rtol=1e-4, atol=1e-9)
     assert np.abs(narrow[..., 0]).max() > 0
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_gradient_matching_is_what_its_description_says_in_any_number_of_bands(bands):
+    random = np.random.default_rng(bands)
+    target, answer = random.normal(size=(2, 2, 40, 48, bands))
+    known = (random.random((2, 40, 48, 1)) > 0.3).astype(np.float64)
+    found = gradient_loss(np.concatenate([target, known], -1).astype(np.float32), answer.astype(np.float32))
+    for sample in range(2):
+        expected = 0.0
+        for step in (1, 2, 4, 8, 16):
+            total, pairs = 0.0, 1.0
+            for turn in (lambda plane: plane, lambda plane: plane.swapaxes(0, 1)):
+                e, k = turn(answer[sample] - target[sample]), turn(known[sample])
+                both = k[step:] * k[:-step]
+                total += (np.abs(e[step:] - e[:-step]) * both).sum()
+                pairs += both.sum()
+            expected += total / pairs / 5
+        assert float(np.asarray(found)[sample]) == pytest.approx(expected / bands, rel=1e-4)

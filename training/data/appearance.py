@@ -24,7 +24,8 @@ def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> N
     gamma, paler colours, noise."""
     gain = random.uniform(0.9, 1.1) * random.uniform(0.96, 1.04, (3, 1, 1))
     offset = random.uniform(-0.08, 0.08) + random.uniform(-0.05, 0.05, (3, 1, 1))
-    bands = bands * gain.astype(np.float32) + offset.astype(np.float32)
+    bands = bands * gain.astype(np.float32)
+    bands += offset.astype(np.float32)
     if random.random() < 0.2:
         unit = np.clip((bands + 1.5) / 3.0, 1e-4, 1.0)
         bands = unit ** np.float32(np.exp(random.uniform(-0.35, 0.35))) * 3.0 - 1.5
@@ -32,9 +33,11 @@ def other_contrast(bands: NDArray[np.float32], random: np.random.Generator) -> N
         grey = bands.mean(axis=0)
         bands = grey + (bands - grey) * np.float32(random.uniform(0.0, 0.7))
     if random.random() < 0.3:
-        noise = np.stack([fractal_noise(band.shape[0], _WHITE, random) for band in bands])
-        bands = bands + noise * np.float32(random.uniform(0.0, 0.08))
-    return np.asarray(np.clip(bands, -1.5, 1.5), np.float32)
+        noise = [fractal_noise(band.shape[0], _WHITE, random) for band in bands]
+        strength = np.float32(random.uniform(0.0, 0.08))
+        for band, grain in zip(bands, noise):
+            band += grain * strength
+    return np.asarray(np.clip(bands, -1.5, 1.5, out=bands), np.float32)
 
 
 def other_surroundings(bands: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
