@@ -184,7 +184,9 @@ def random_sample(
     if augmentation.colour and fine and random.random() < _OTHER_COLOURS:
         stretched = other_colours(stretched, random)
     inputs: NDArray[np.float32] = np.empty((size, size, 4), np.float32)
-    np.multiply(np.moveaxis(stretched, 0, -1), valid[..., None], out=inputs[..., :3])
+    # Band after band: the three at once take nine times as long.
+    for band, plane in enumerate(stretched):
+        np.multiply(plane, valid, out=inputs[..., band])
     inputs[..., 3] = np.log(gsd / REFERENCE_GSD)
     if augmentation.mirror and random.random() < 0.5:
         # Exchanging rows and columns mirrors across the north-west to south-east line: a south-east sun stays
