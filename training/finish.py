@@ -155,6 +155,7 @@ def _card(
             "version": card.version,
             "data": card.content["training_data"],
         }
+        content["training"]["before"] = _trainings(card)
     if PALETTE[0] in recipe.inputs:
         content[PALETTES] = typical_palettes(material.groups, stretch, request.seed)
     if recipe.direction == DEM_TO_IMAGE:
@@ -163,6 +164,17 @@ def _card(
     if material.heights is not None:
         content[HEIGHTS] = {"minimum": material.heights[0], "maximum": material.heights[1]}
     return content
+
+
+def _trainings(card: ModelCard) -> list[Any]:
+    """All trainings behind a model, the earliest first, without their recipes: a model that goes on from it
+    owes its answers to them as well. A card need not tell any."""
+    training = card.content.get("training")
+    if not isinstance(training, Mapping):
+        return []
+    before = training.get("before")
+    own = {key: value for key, value in training.items() if key not in ("recipe", "before")}
+    return [*(before if isinstance(before, list) else []), {"version": card.version, **own}]
 
 
 def command(request: Request) -> str:

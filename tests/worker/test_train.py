@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -157,6 +158,9 @@ def test_fine_tuning_begins_with_the_model_and_keeps_it_where_nothing_is_better(
     assert (after.model / ONNX_FILE).read_bytes() == (before.model / ONNX_FILE).read_bytes()
     card = parse_card((after.model / "model.json").read_text())
     assert card.content["start_from"]["name"] == "run"
+    start = parse_card((before.model / "model.json").read_text()).content["training"]
+    assert [past["curve"] for past in card.content["training"]["before"]] == [start["curve"]]
+    assert card.content["training"]["before"][0]["command"] == start["command"]
     figures = card.content["metrics"]["validation"]["hills"]
     assert figures["before fine-tuning"] == pytest.approx(figures["model"])
 
@@ -254,6 +258,32 @@ def test_a_guided_model_is_gone_on_with_by_what_its_coarse_dem_lacks(request_for
         first.history[-1]["validation_rmse"], rel=1e-4
     )
     assert parse_card((again.model / "model.json").read_text()).task == "guided"
+
+
+def test_every_training_behind_a_model_stays_in_its_card(request_for):
+    model, commands = None, []
+    for seed in (1, 2, 3):
+        fields = {"seed": seed} if model is None else {"seed": seed, "start_from": model}
+        model = train(request_for(fields, stage=SHORT), Recording()).model
+        training = json.loads((model / "model.json").read_text())["training"]
+        assert [past["command"] for past in training.get("before", [])] == commands
+        assert f"--seed {seed}" in training["command"]
+        commands.append(training["command"])
+
+
+@pytest.mark.parametrize("told", [{}, {"training": "in 2020"}, {"training": {"before": "long ago"}}])
+def test_a_card_need_not_tell_of_its_training_for_its_model_to_be_gone_on_with(
+    finished, request_for, tmp_path, told
+):
+    _, before, _ = finished
+    start = tmp_path / "start"
+    shutil.copytree(before.model, start)
+    card = json.loads((start / "model.json").read_text())
+    del card["training"]
+    (start / "model.json").write_text(json.dumps({**card, **told}))
+    model = train(request_for({"start_from": start}, stage=SHORT), Recording()).model
+    past = json.loads((model / "model.json").read_text())["training"]["before"]
+    assert past == ([{"version": "1.0.0"}] if isinstance(told.get("training"), dict) else [])
 
 
 def test_a_relative_model_tells_its_heights(request_for):
